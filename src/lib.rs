@@ -28,5 +28,7 @@ pub mod parameter_file;
 pub mod parameters;
 pub mod pipeline;
 pub mod report;
+#[cfg(feature = "ros")]
+pub mod ros;
 pub mod source;
 pub mod track;

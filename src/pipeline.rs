@@ -75,6 +75,11 @@ impl Pipeline {
         Ok(pipeline)
     }
 
+    /// The parameters in force.
+    pub fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
     /// Changes parameters between two frames. Files are not loaded anew: those parameters are fixed once a pipeline is made.
     ///
     /// # Errors
