@@ -1,1 +1,4 @@
-//! x
+//! Emotion and apparent gender of faces in a camera's images.
+#![deny(missing_docs)]
+
+pub mod architecture;
