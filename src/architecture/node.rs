@@ -18,7 +18,7 @@ pub struct Pads {
 impl Pads {
     /// Padding with which a window gives `ceil(size / stride)` values per axis; the larger half at
     /// the end, as in TensorFlow.
-    pub(super) fn same(input: Shape, kernel: usize, stride: usize) -> Self {
+    pub fn same(input: Shape, kernel: usize, stride: usize) -> Self {
         let total = |size: usize| {
             let last_window_end = (size.div_ceil(stride) - 1) * stride + kernel;
             last_window_end.saturating_sub(size)
