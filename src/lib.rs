@@ -16,6 +16,7 @@
 //! ```
 
 pub mod annotate;
+pub mod architecture;
 pub mod attributes;
 pub mod classifier;
 pub mod crop;

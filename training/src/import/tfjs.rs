@@ -1,0 +1,337 @@
+//! Reads TensorFlow.js graph models: the graph and a list of tensors are JSON, the tensors' values
+//! follow each other in the binary files that the list names.
+//!
+//! The converter has folded batch normalizations into the convolutions before them and fused these
+//! with the activations after them.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use anyhow::{Context, bail, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use face_attributes::architecture::{Padding, Shape};
+use ndarray::{Array, Array1, ArrayD, Dimension};
+use serde::Deserialize;
+
+use super::source::{
+    SourceLayer, SourceNetwork, SourceOp, depthwise_from_hwcm, oihw_from_hwio, read_file,
+    square_side,
+};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct GraphModel {
+    model_topology: Topology,
+    weights_manifest: Vec<WeightsGroup>,
+}
+
+#[derive(Deserialize)]
+struct Topology {
+    node: Vec<serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+struct GraphNode {
+    name: String,
+    #[serde(default)]
+    input: Vec<String>,
+    #[serde(flatten)]
+    kind: NodeKind,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "op", content = "attr")]
+enum NodeKind {
+    Const {},
+    Placeholder {
+        shape: ShapeAttribute,
+    },
+    #[serde(rename = "_FusedConv2D")]
+    FusedConv2D {
+        strides: Axes,
+        padding: Text,
+        fused_ops: Texts,
+    },
+    DepthwiseConv2dNative {
+        strides: Axes,
+        padding: Text,
+    },
+    MaxPool {
+        ksize: Axes,
+        strides: Axes,
+        padding: Text,
+    },
+    AddV2 {},
+    Mean {},
+    Softmax {},
+    Identity {},
+}
+
+#[derive(Deserialize)]
+struct ShapeAttribute {
+    shape: Dimensions,
+}
+
+#[derive(Deserialize)]
+struct Dimensions {
+    dim: [DimensionSize; 4],
+}
+
+#[derive(Deserialize)]
+struct DimensionSize {
+    size: String,
+}
+
+/// A number per axis: batch, rows, columns, channels.
+#[derive(Deserialize)]
+struct Axes {
+    list: Integers,
+}
+
+#[derive(Deserialize)]
+struct Integers {
+    i: [String; 4],
+}
+
+/// A text in base 64.
+#[derive(Deserialize)]
+struct Text {
+    s: String,
+}
+
+#[derive(Deserialize)]
+struct Texts {
+    list: TextList,
+}
+
+#[derive(Deserialize)]
+struct TextList {
+    s: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct WeightsGroup {
+    paths: Vec<String>,
+    weights: Vec<WeightsEntry>,
+}
+
+#[derive(Deserialize)]
+struct WeightsEntry {
+    name: String,
+    shape: Vec<usize>,
+    dtype: Dtype,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Dtype {
+    Float32,
+    Int32,
+}
+
+type Tensors = HashMap<String, ArrayD<f32>>;
+
+/// Reads the graph at `path` and the binary files beside it. Operations outside of what the
+/// converted networks use are refused by name.
+pub fn read(path: &Path) -> anyhow::Result<SourceNetwork> {
+    let json = read_file(path)?;
+    let model: GraphModel = serde_json::from_slice(&json.bytes)?;
+    let mut files = vec![json];
+    let mut tensors = Tensors::new();
+    for group in &model.weights_manifest {
+        let mut bytes = Vec::new();
+        for name in &group.paths {
+            let file = read_file(&path.with_file_name(name))?;
+            bytes.extend_from_slice(&file.bytes);
+            files.push(file);
+        }
+        let names = group.paths.join(", ");
+        read_tensors(&mut tensors, &group.weights, &bytes).context(names)?;
+    }
+
+    let mut input = None;
+    let mut layers = Vec::new();
+    for value in model.model_topology.node {
+        let name = value["name"].to_string();
+        let context = || format!("node {name}");
+        let node: GraphNode = serde_json::from_value(value).with_context(context)?;
+        if let NodeKind::Placeholder { shape } = &node.kind {
+            input = Some(shape.image_shape().with_context(context)?);
+        }
+        append_layers(&mut layers, node, &tensors).with_context(context)?;
+    }
+    Ok(SourceNetwork {
+        input: input.context("there is no Placeholder")?,
+        layers,
+        files,
+    })
+}
+
+fn read_tensors(
+    tensors: &mut Tensors,
+    entries: &[WeightsEntry],
+    mut bytes: &[u8],
+) -> anyhow::Result<()> {
+    for entry in entries {
+        let size = 4 * entry.shape.iter().product::<usize>();
+        let (head, rest) = bytes.split_at_checked(size).with_context(|| {
+            format!(
+                "tensor {} needs {size} bytes, {} are left",
+                entry.name,
+                bytes.len()
+            )
+        })?;
+        bytes = rest;
+        let values = head.chunks_exact(4).map(|it| [it[0], it[1], it[2], it[3]]);
+        let values: Vec<f32> = match entry.dtype {
+            Dtype::Float32 => values.map(f32::from_le_bytes).collect(),
+            // Only axes, which are small.
+            Dtype::Int32 => values.map(|it| i32::from_le_bytes(it) as f32).collect(),
+        };
+        tensors.insert(
+            entry.name.clone(),
+            ArrayD::from_shape_vec(entry.shape.clone(), values)?,
+        );
+    }
+    ensure!(
+        bytes.is_empty(),
+        "{} bytes belong to no tensor",
+        bytes.len()
+    );
+    Ok(())
+}
+
+/// Appends what a node computes: nothing for a constant, two layers for a convolution that is
+/// fused with its activation.
+fn append_layers(
+    layers: &mut Vec<SourceLayer>,
+    node: GraphNode,
+    tensors: &Tensors,
+) -> anyhow::Result<()> {
+    let GraphNode {
+        name,
+        mut input,
+        kind,
+    } = node;
+    let op = match kind {
+        NodeKind::Const {} | NodeKind::Identity {} => return Ok(()),
+        NodeKind::Placeholder { .. } => SourceOp::Input,
+        NodeKind::FusedConv2D {
+            strides,
+            padding,
+            fused_ops,
+        } => {
+            let convolution = SourceOp::Conv {
+                offset: Some(tensor(tensors, &pop(&mut input)?)?),
+                weight: oihw_from_hwio(tensor(tensors, &pop(&mut input)?)?),
+                stride: strides.side()?,
+                padding: padding.padding()?,
+            };
+            let fused = fused_ops.list.s.iter().map(|it| decode(it));
+            match fused
+                .collect::<anyhow::Result<Vec<_>>>()?
+                .join(",")
+                .as_str()
+            {
+                "BiasAdd" => convolution,
+                "BiasAdd,Relu" => {
+                    let inner = format!("{name}/BiasAdd");
+                    let inputs = std::mem::replace(&mut input, vec![inner.clone()]);
+                    layers.push(SourceLayer {
+                        name: inner,
+                        inputs,
+                        op: convolution,
+                    });
+                    SourceOp::Relu
+                }
+                other => bail!("fused with {other}, expected BiasAdd or BiasAdd,Relu"),
+            }
+        }
+        NodeKind::DepthwiseConv2dNative { strides, padding } => SourceOp::Conv {
+            weight: depthwise_from_hwcm(tensor(tensors, &pop(&mut input)?)?),
+            offset: None,
+            stride: strides.side()?,
+            padding: padding.padding()?,
+        },
+        NodeKind::MaxPool {
+            ksize,
+            strides,
+            padding,
+        } => SourceOp::MaxPool {
+            kernel: ksize.side()?,
+            stride: strides.side()?,
+            padding: padding.padding()?,
+        },
+        NodeKind::AddV2 {} => SourceOp::Add,
+        NodeKind::Mean {} => {
+            let axes: Array1<f32> = tensor(tensors, &pop(&mut input)?)?;
+            ensure!(
+                axes.to_vec() == [1.0, 2.0],
+                "mean over axes {axes}, expected [1, 2]"
+            );
+            SourceOp::GlobalAveragePool
+        }
+        NodeKind::Softmax {} => SourceOp::Softmax,
+    };
+    layers.push(SourceLayer {
+        name,
+        inputs: input,
+        op,
+    });
+    Ok(())
+}
+
+/// Takes the last input, which for these operations is a tensor of weights.
+fn pop(inputs: &mut Vec<String>) -> anyhow::Result<String> {
+    inputs.pop().context("an input is missing")
+}
+
+fn tensor<D: Dimension>(tensors: &Tensors, name: &str) -> anyhow::Result<Array<f32, D>> {
+    let tensor = tensors
+        .get(name)
+        .with_context(|| format!("there is no tensor {name}"))?;
+    tensor
+        .clone()
+        .into_dimensionality()
+        .with_context(|| format!("tensor {name} has shape {:?}", tensor.shape()))
+}
+
+fn decode(text: &str) -> anyhow::Result<String> {
+    let bytes = STANDARD
+        .decode(text)
+        .with_context(|| format!("{text} is not base 64"))?;
+    String::from_utf8(bytes).with_context(|| format!("{text} is not text in base 64"))
+}
+
+impl Axes {
+    fn side(&self) -> anyhow::Result<usize> {
+        let [batch, rows, columns, channels] = &self.list.i;
+        ensure!(
+            batch == "1" && channels == "1",
+            "it steps over the batch or the channels"
+        );
+        square_side([rows.parse()?, columns.parse()?])
+    }
+}
+
+impl Text {
+    fn padding(&self) -> anyhow::Result<Padding> {
+        match decode(&self.s)?.as_str() {
+            "SAME" => Ok(Padding::Same),
+            "VALID" => Ok(Padding::Valid),
+            other => bail!("padding {other}, expected SAME or VALID"),
+        }
+    }
+}
+
+impl ShapeAttribute {
+    fn image_shape(&self) -> anyhow::Result<Shape> {
+        let [_, height, width, channels] = &self.shape.dim;
+        Ok(Shape {
+            channels: channels.size.parse()?,
+            height: height.size.parse()?,
+            width: width.size.parse()?,
+        })
+    }
+}
