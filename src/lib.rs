@@ -31,5 +31,6 @@ pub mod pipeline;
 pub mod report;
 #[cfg(feature = "ros")]
 pub mod ros;
+pub mod scene;
 pub mod source;
 pub mod track;
