@@ -6,7 +6,7 @@
 
 face_attributes_root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 # Setup files, of ROS and of Python, read variables that may be unset.
-face_attributes_options="$(set +o)"
+face_attributes_nounset="$(shopt -po nounset)"
 set +u
 
 face_attributes_prefix="$face_attributes_root/.ros/prefix"
@@ -31,5 +31,5 @@ if [[ -f "$face_attributes_root/install/share/face_attributes/local_setup.bash" 
     source "$face_attributes_root/install/share/face_attributes/local_setup.bash"
 fi
 
-eval "$face_attributes_options"
-unset face_attributes_root face_attributes_options face_attributes_prefix face_attributes_python
+eval "$face_attributes_nounset"
+unset face_attributes_root face_attributes_nounset face_attributes_prefix face_attributes_python

@@ -209,3 +209,94 @@ impl Metadata<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+
+    use super::*;
+    use crate::attributes::{Emotion, Gender};
+    use crate::classifier::BuiltIn;
+
+    fn emotion_proto() -> ModelProto {
+        ModelProto::decode(Emotion::MODEL).unwrap()
+    }
+
+    fn refusal<A: Attribute>(proto: &ModelProto) -> String {
+        Model::from_bytes::<A>("test.onnx", &proto.encode_to_vec()).unwrap_err().to_string()
+    }
+
+    fn set_metadata(proto: &mut ModelProto, key: &str, value: &str) {
+        proto.metadata_props.iter_mut().find(|entry| entry.key == key).unwrap().value = value.to_owned();
+    }
+
+    #[test]
+    fn what_the_metadata_say_is_checked() {
+        let cases = [
+            ("task", "age", "'task' is 'age', expected 'emotion'"),
+            ("labels", "angry,disgust,fear,happy,sad,neutral,surprise", "'labels' is 'angry,"),
+            ("labels", "angry,disgust", "expected 'angry,disgust,fear,happy,sad,surprise,neutral'"),
+            ("input_size", "64", "'input_size' is '64', expected WIDTHxHEIGHT"),
+            ("input_size", "48x64", "the input has shape"),
+            ("input_size", "0x64", "'input_size' is '0x64'"),
+            ("input_channels", "3", "'input_channels' is '3', expected '1'"),
+            ("pixel_range", "0,255", "'pixel_range' is '0,255', expected '-1,1' or '0,1'"),
+        ];
+        for (key, value, reason) in cases {
+            let mut proto = emotion_proto();
+            set_metadata(&mut proto, key, value);
+            let message = refusal::<Emotion>(&proto);
+            assert!(message.starts_with("model test.onnx: ") && message.contains(reason), "{message}");
+        }
+    }
+
+    #[test]
+    fn missing_metadata_are_named() {
+        for key in ["task", "labels", "input_size", "input_channels", "pixel_range"] {
+            let mut proto = emotion_proto();
+            proto.metadata_props.retain(|entry| entry.key != key);
+            let message = refusal::<Emotion>(&proto);
+            assert!(message.contains(&format!("metadata '{key}' is missing")), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_network_for_another_attribute_is_refused() {
+        assert!(refusal::<Gender>(&emotion_proto()).contains("'task' is 'emotion', expected 'gender'"));
+        let mut proto = emotion_proto();
+        set_metadata(&mut proto, "task", "gender");
+        set_metadata(&mut proto, "labels", "woman,man");
+        assert!(refusal::<Gender>(&proto).contains("the output has shape"));
+    }
+
+    #[test]
+    fn a_truncated_file_is_refused_wherever_it_is_cut() {
+        let bytes = Emotion::MODEL;
+        for share in 0..20 {
+            let cut = &bytes[..bytes.len() * share / 20];
+            let error = Model::from_bytes::<Emotion>("cut.onnx", cut).unwrap_err();
+            assert!(error.to_string().contains("cut.onnx"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_output_that_no_node_makes_is_refused() {
+        let mut proto = emotion_proto();
+        proto.graph.as_mut().unwrap().output[0].name = "elsewhere".to_owned();
+        assert!(refusal::<Emotion>(&proto).contains("'elsewhere'"));
+        proto.graph = None;
+        assert!(refusal::<Emotion>(&proto).contains("no graph"));
+    }
+
+    #[test]
+    fn a_picture_of_the_wrong_size_is_an_error() {
+        let model = Model::from_bytes::<Emotion>("emotion", Emotion::MODEL).unwrap();
+        assert!(model.run(&[0; 63 * 64]).is_err());
+    }
+
+    #[test]
+    fn pixels_are_scaled_to_the_ends_of_the_range() {
+        assert_eq!([0, 255].map(|pixel| PixelRange::MinusOneToOne.scale(pixel)), [-1.0, 1.0]);
+        assert_eq!([0, 255].map(|pixel| PixelRange::ZeroToOne.scale(pixel)), [0.0, 1.0]);
+    }
+}

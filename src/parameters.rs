@@ -36,7 +36,7 @@ impl Default for Parameters {
             },
             // The margins make of a detector's box what each network learned on; models/README.md says how they were found.
             emotion: ClassifierParameters { enabled: true, model: String::new(), min_confidence: 0.4, margin: 0.0 },
-            gender: ClassifierParameters { enabled: true, model: String::new(), min_confidence: 0.6, margin: 0.35 },
+            gender: ClassifierParameters { enabled: true, model: String::new(), min_confidence: 0.6, margin: 0.4 },
         }
     }
 }

@@ -1,0 +1,188 @@
+//! The whole pipeline on real pictures: faces at the edges, extreme sizes, odd strides.
+
+use std::path::Path;
+
+use face_attributes::attributes::{Attribute, Emotion, Gender};
+use face_attributes::encoding::{ByteOrder, Encoding};
+use face_attributes::frame::Frame;
+use face_attributes::parameters::Parameters;
+use face_attributes::pipeline::{FaceAttributes, Pipeline};
+use face_attributes::source::read_bgr;
+use opencv::core::{Mat, Rect, Scalar, Size};
+use opencv::imgproc::{INTER_LINEAR, resize};
+use opencv::prelude::*;
+
+/// The face that OpenCV's cascade finds in the portrait with the original settings: x, y, side in pixels.
+const FACE: (i32, i32, i32) = (176, 66, 95);
+
+fn portrait() -> Mat {
+    read_bgr(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/astronaut.jpg")).unwrap()
+}
+
+fn pipeline() -> Pipeline {
+    Pipeline::new(Parameters::default()).unwrap()
+}
+
+/// Packs the picture with `padding` bytes behind each row, which would show if they were taken for pixels.
+fn process(pipeline: &mut Pipeline, bgr: &Mat, padding: usize) -> Vec<FaceAttributes> {
+    let (width, height) = (bgr.cols() as usize, bgr.rows() as usize);
+    let mut data = Vec::new();
+    for row in 0..bgr.rows() {
+        let row = bgr.at_row::<opencv::core::Vec3b>(row).unwrap();
+        data.extend(row.iter().flat_map(|pixel| pixel.0));
+        data.extend(vec![255; padding]);
+    }
+    let step = 3 * width + padding;
+    let frame = Frame::new(width, height, step, Encoding::Bgr8, ByteOrder::LittleEndian, &data).unwrap();
+    let faces = pipeline.process(&frame).unwrap();
+    for face in &faces {
+        assert_well_formed(face, width as i32, height as i32);
+    }
+    faces
+}
+
+fn assert_well_formed(face: &FaceAttributes, width: i32, height: i32) {
+    let roi = face.roi;
+    assert!(roi.x >= 0 && roi.y >= 0 && roi.width > 0 && roi.height > 0, "{roi:?}");
+    assert!(roi.right() <= width && roi.bottom() <= height, "{roi:?} in {width}x{height}");
+    assert!(face.id.to_string().starts_with(|c: char| c.is_ascii_alphabetic()));
+    let emotion = &face.emotion.as_ref().unwrap().probabilities;
+    let gender = &face.gender.as_ref().unwrap().probabilities;
+    assert_eq!((emotion.len(), gender.len()), (Emotion::CLASSES.len(), Gender::CLASSES.len()));
+    for probabilities in [emotion, gender] {
+        // A sum of seven f32 is exact to a few of their epsilons.
+        assert!((probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-5, "{probabilities:?}");
+        assert!(probabilities.iter().all(|p| (0.0..=1.0).contains(p)), "{probabilities:?}");
+    }
+}
+
+fn assert_is_the_face(found: &FaceAttributes, (x, y, side): (i32, i32, i32)) {
+    let center = |start: i32, length: i32| f64::from(start) + f64::from(length) / 2.0;
+    let tolerance = 0.15 * f64::from(side);
+    let (dx, dy) = (
+        center(found.roi.x, found.roi.width) - center(x, side),
+        center(found.roi.y, found.roi.height) - center(y, side),
+    );
+    assert!(dx.abs() < tolerance && dy.abs() < tolerance, "{:?}, expected about {x},{y} of {side}", found.roi);
+    let relative_side = f64::from(found.roi.width) / f64::from(side);
+    assert!((0.75..1.35).contains(&relative_side), "{:?}, expected about {x},{y} of {side}", found.roi);
+}
+
+#[test]
+fn the_portrait_shows_one_happy_woman_whatever_the_stride() {
+    let (x, y, side) = FACE;
+    // Neither square nor symmetric, and the face is off the centre.
+    let picture = Mat::roi(&portrait(), Rect::new(20, 10, 440, 330)).unwrap().try_clone().unwrap();
+    let mut results = Vec::new();
+    for padding in [0, 1, 13] {
+        let faces = process(&mut pipeline(), &picture, padding);
+        assert_eq!(faces.len(), 1, "{faces:?}");
+        assert_is_the_face(&faces[0], (x - 20, y - 10, side));
+        assert_eq!(faces[0].emotion.as_ref().unwrap().label, Some(Emotion::Happy));
+        assert_eq!(faces[0].gender.as_ref().unwrap().label, Some(Gender::Woman));
+        results.push(faces);
+    }
+    assert!(results.windows(2).all(|pair| pair[0] == pair[1]));
+}
+
+#[test]
+fn a_face_at_each_edge_of_the_image_is_found_and_classified() {
+    let (x, y, side) = FACE;
+    let picture = portrait();
+    let (columns, rows) = (picture.cols(), picture.rows());
+    // The image ends where the detector's box does: both margins leave the image on that side.
+    let cuts = [
+        ("left", Rect::new(x, 0, columns - x, rows - 60)),
+        ("right", Rect::new(0, 0, x + side, rows - 60)),
+        ("top", Rect::new(0, y, columns - 40, rows - y)),
+        ("bottom", Rect::new(0, 0, columns - 40, y + side)),
+    ];
+    for (edge, cut) in cuts {
+        let image = Mat::roi(&picture, cut).unwrap().try_clone().unwrap();
+        let faces = process(&mut pipeline(), &image, 7);
+        assert_eq!(faces.len(), 1, "{edge}: {faces:?}");
+        assert_is_the_face(&faces[0], (x - cut.x, y - cut.y, side));
+    }
+}
+
+#[test]
+fn a_face_cut_through_by_an_edge_is_no_error() {
+    let (x, y, side) = FACE;
+    let picture = portrait();
+    for shown in [0.25, 0.5, 0.75, 0.9] {
+        let shown_px = (shown * f64::from(side)) as i32;
+        for cut in [
+            Rect::new(x + side - shown_px, 0, 300 - x, 400),
+            Rect::new(0, 0, x + shown_px, 400),
+            Rect::new(0, y + side - shown_px, 450, 300),
+            Rect::new(0, 0, 450, y + shown_px),
+        ] {
+            let image = Mat::roi(&picture, cut).unwrap().try_clone().unwrap();
+            process(&mut pipeline(), &image, 2);
+        }
+    }
+}
+
+#[test]
+fn images_of_extreme_sizes_are_handled() {
+    for (width, height) in [(1, 1), (1, 300), (300, 1), (23, 24), (24, 24), (25, 31)] {
+        let image = Mat::new_rows_cols_with_default(height, width, opencv::core::CV_8UC3, Scalar::all(90.0)).unwrap();
+        assert!(process(&mut pipeline(), &image, 3).is_empty(), "{width}x{height}");
+    }
+    let mut large = Mat::default();
+    resize(&portrait(), &mut large, Size::new(4000, 4000), 0.0, 0.0, INTER_LINEAR).unwrap();
+    let large = Mat::roi(&large, Rect::new(0, 0, 4000, 3000)).unwrap().try_clone().unwrap();
+    let (x, y, side) = FACE;
+    let faces = process(&mut pipeline(), &large, 1);
+    let scale = |length: i32| length * 4000 / 512;
+    assert_eq!(faces.len(), 1, "{faces:?}");
+    assert_is_the_face(&faces[0], (scale(x), scale(y), scale(side)));
+}
+
+#[test]
+fn a_classifier_that_is_switched_off_says_nothing_and_can_be_switched_on() {
+    let mut parameters = Parameters::default();
+    parameters.gender.enabled = false;
+    parameters.emotion.min_confidence = 1.0;
+    let mut pipeline = Pipeline::new(parameters).unwrap();
+    let first = process_without_checks(&mut pipeline, &portrait());
+    assert_eq!(first[0].gender, None);
+    assert_eq!(first[0].emotion.as_ref().unwrap().label, None);
+    pipeline.set_parameters(Parameters::default()).unwrap();
+    let second = process_without_checks(&mut pipeline, &portrait());
+    assert_eq!(second[0].id, first[0].id);
+    assert_eq!(second[0].gender.as_ref().unwrap().label, Some(Gender::Woman));
+}
+
+fn process_without_checks(pipeline: &mut Pipeline, bgr: &Mat) -> Vec<FaceAttributes> {
+    let (width, height) = (bgr.cols() as usize, bgr.rows() as usize);
+    let data = bgr.data_bytes().unwrap();
+    let frame = Frame::new(width, height, 3 * width, Encoding::Bgr8, ByteOrder::LittleEndian, data).unwrap();
+    pipeline.process(&frame).unwrap()
+}
+
+#[test]
+fn a_wrong_model_or_cascade_stops_the_start_and_is_named() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let path = |name: &str| here.join(name).to_str().unwrap().to_owned();
+    let refused = |change: &dyn Fn(&mut Parameters)| {
+        let mut parameters = Parameters::default();
+        change(&mut parameters);
+        Pipeline::new(parameters).unwrap_err().to_string()
+    };
+    let cases = [
+        (refused(&|p| p.detector.cascade = "no/such.xml".into()), vec!["no/such.xml", "detector.cascade"]),
+        (refused(&|p| p.detector.cascade = path("Cargo.toml")), vec!["Cargo.toml", "detector.cascade"]),
+        (refused(&|p| p.emotion.model = "no/such.onnx".into()), vec!["no/such.onnx"]),
+        (refused(&|p| p.emotion.model = path("Cargo.toml")), vec!["Cargo.toml", "not an ONNX file"]),
+        (
+            refused(&|p| p.emotion.model = path("models/gender_mini_xception.onnx")),
+            vec!["gender_mini_xception.onnx", "'task' is 'gender', expected 'emotion'"],
+        ),
+    ];
+    for (message, words) in cases {
+        for word in words {
+            assert!(message.contains(word), "{message}");
+        }
+    }
+}

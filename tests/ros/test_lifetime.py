@@ -1,0 +1,43 @@
+"""How the node starts and stops, by itself and from its launch file."""
+
+import signal
+
+import pytest
+from conftest import ROOT, image_message
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_the_node_cleanly(client, node, portrait, number):
+    # While images are on their way.
+    for _ in range(5):
+        client.images.publish(image_message(portrait, "bgr8"))
+    node.popen.send_signal(number)
+    assert node.wait() == 0
+    assert "stopped after" in "".join(node.output)
+
+
+def test_without_images_the_log_says_which_topics_have_some(node, make_client):
+    client = make_client(image_topic="/elsewhere/image_raw")
+    line = node.wait_for_line("no image for")
+    assert "/elsewhere/image_raw (best_effort)" in line
+    assert client.images.get_subscription_count() == 0
+
+
+def test_the_launch_file_starts_the_node_where_its_arguments_say(start, make_client, portrait, tmp_path):
+    parameters = tmp_path / "parameters.yaml"
+    parameters.write_text("/**:\n  ros__parameters:\n    gender: {enabled: false}\n")
+    launch = start(
+        ROOT / "scripts" / "launch",
+        ROOT / "launch" / "face_attributes.launch.py",
+        "image:=/head/camera/image_raw",
+        "namespace:=robot",
+        f"params_file:={parameters}",
+    )
+    launch.wait_for_line("waiting for images")
+    client = make_client(image_topic="/head/camera/image_raw", node_name="/robot/face_attributes")
+    client.connect()
+    answer = client.ask(image_message(portrait, "bgr8"))
+    assert len(answer.faces) == 1
+    assert list(answer.faces[0].gender.probabilities) == [0, 0]
+    launch.popen.send_signal(signal.SIGINT)
+    assert launch.wait() == 0
