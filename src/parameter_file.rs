@@ -128,7 +128,7 @@ mod tests {
         assert!(missing.contains("no/such.yaml"), "{missing}");
         for (text, reason) in [
             ("/**:\n  ros__parameters:\n    detector: {min_neighbours: 3}\n", "'detector.min_neighbours'"),
-            ("/**:\n  ros__parameters:\n    gender: {margin: wide}\n", "'gender.margin' takes a double"),
+            ("/**:\n  ros__parameters:\n    gender: {margin: wide}\n", "'gender.margin' is of type double"),
             ("/**:\n  ros__parameters:\n    gender: 3\n", "no parameter 'gender'"),
             ("detector: {min_neighbors: 3}\n", "no section"),
             ("other_node:\n  ros__parameters:\n    a: 1\n", "no section"),

@@ -140,7 +140,7 @@ pub struct Definition {
 pub enum ParameterError {
     #[error("there is no parameter '{name}'")]
     Unknown { name: String },
-    #[error("parameter '{name}' takes a {expected}, got {got}")]
+    #[error("parameter '{name}' is of type {expected}, got {got}")]
     Type { name: String, expected: Kind, got: String },
     #[error("parameter '{name}' takes {min} to {max}, got {got}")]
     Range { name: String, min: f64, max: f64, got: String },
@@ -282,9 +282,9 @@ mod tests {
         let refusals = [
             ("detector.scale", json!(1.2), "there is no parameter 'detector.scale'"),
             ("detector", json!(1.2), "there is no parameter 'detector'"),
-            ("gender.margin", json!("wide"), "parameter 'gender.margin' takes a double, got \"wide\""),
-            ("gender.enabled", json!(1), "parameter 'gender.enabled' takes a bool, got 1"),
-            ("detector.min_neighbors", json!(2.5), "parameter 'detector.min_neighbors' takes a integer, got 2.5"),
+            ("gender.margin", json!("wide"), "parameter 'gender.margin' is of type double, got \"wide\""),
+            ("gender.enabled", json!(1), "parameter 'gender.enabled' is of type bool, got 1"),
+            ("detector.min_neighbors", json!(2.5), "parameter 'detector.min_neighbors' is of type integer, got 2.5"),
             ("detector.scale_factor", json!(1.0), "parameter 'detector.scale_factor' takes 1.01 to 2, got 1.0"),
             ("detector.threads", json!(99), "parameter 'detector.threads' takes 1 to 64, got 99"),
             ("image.reliability", json!("maybe"), "one of best_effort, reliable, got \"maybe\""),
