@@ -36,11 +36,7 @@ pub struct Shape {
 
 impl fmt::Display for Shape {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "{}x{}x{}",
-            self.channels, self.height, self.width
-        )
+        write!(formatter, "{}x{}x{}", self.channels, self.height, self.width)
     }
 }
 

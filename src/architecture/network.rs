@@ -63,10 +63,7 @@ impl Network {
             input_shape: input,
             output_shape: input,
         };
-        let mut network = Self {
-            name: architecture.name,
-            nodes: vec![image],
-        };
+        let mut network = Self { name: architecture.name, nodes: vec![image] };
         network.append_all("", &architecture.layers, 0)?;
         Ok(network)
     }
@@ -98,17 +95,12 @@ impl Network {
 
     /// Number of weights, running statistics of batch normalizations included.
     pub fn parameter_count(&self) -> usize {
-        self.parameters()
-            .map(|parameter| element_count(&parameter))
-            .sum()
+        self.parameters().map(|parameter| element_count(&parameter)).sum()
     }
 
     /// Number of weights that training by gradient changes.
     pub fn trainable_parameter_count(&self) -> usize {
-        self.parameters()
-            .filter(|parameter| parameter.trainable)
-            .map(|parameter| element_count(&parameter))
-            .sum()
+        self.parameters().filter(|parameter| parameter.trainable).map(|parameter| element_count(&parameter)).sum()
     }
 
     /// Multiplications with addition in the convolutions, for one image.
@@ -118,12 +110,7 @@ impl Network {
 
     /// Appends layers that follow each other, starting from node `from`; gives the last node's
     /// position.
-    fn append_all(
-        &mut self,
-        scope: &str,
-        layers: &[Layer],
-        from: usize,
-    ) -> Result<usize, ArchitectureError> {
+    fn append_all(&mut self, scope: &str, layers: &[Layer], from: usize) -> Result<usize, ArchitectureError> {
         let mut kinds_seen = Vec::new();
         layers.iter().try_fold(from, |from, layer| {
             let kind = kind_name(layer);
@@ -133,107 +120,36 @@ impl Network {
         })
     }
 
-    fn append(
-        &mut self,
-        name: String,
-        layer: &Layer,
-        from: usize,
-    ) -> Result<usize, ArchitectureError> {
+    fn append(&mut self, name: String, layer: &Layer, from: usize) -> Result<usize, ArchitectureError> {
         let input = self.nodes[from].output_shape;
         match *layer {
-            Layer::Conv {
-                filters,
-                kernel,
-                stride,
-                padding,
-                bias,
-            } => {
+            Layer::Conv { filters, kernel, stride, padding, bias } => {
                 let pads = window_pads(&name, input, kernel, stride, padding)?;
-                self.push(
-                    name,
-                    Op::Conv {
-                        filters,
-                        kernel,
-                        stride,
-                        pads,
-                        groups: 1,
-                        bias,
-                    },
-                    vec![from],
-                )
+                self.push(name, Op::Conv { filters, kernel, stride, pads, groups: 1, bias }, vec![from])
             }
-            Layer::SeparableConv {
-                filters,
-                kernel,
-                padding,
-                bias,
-            } => {
+            Layer::SeparableConv { filters, kernel, padding, bias } => {
                 let pads = window_pads(&name, input, kernel, 1, padding)?;
                 let groups = input.channels;
-                let depthwise = Op::Conv {
-                    filters: groups,
-                    kernel,
-                    stride: 1,
-                    pads,
-                    groups,
-                    bias: false,
-                };
-                let pointwise = Op::Conv {
-                    filters,
-                    kernel: 1,
-                    stride: 1,
-                    pads: Pads::default(),
-                    groups: 1,
-                    bias,
-                };
+                let depthwise = Op::Conv { filters: groups, kernel, stride: 1, pads, groups, bias: false };
+                let pointwise = Op::Conv { filters, kernel: 1, stride: 1, pads: Pads::default(), groups: 1, bias };
                 let middle = self.push(format!("{name}/depthwise"), depthwise, vec![from])?;
                 self.push(format!("{name}/pointwise"), pointwise, vec![middle])
             }
             Layer::BatchNorm => self.push(name, Op::BatchNorm, vec![from]),
             Layer::Relu => self.push(name, Op::Relu, vec![from]),
-            Layer::MaxPool {
-                kernel,
-                stride,
-                padding,
-            } => {
+            Layer::MaxPool { kernel, stride, padding } => {
                 let pads = window_pads(&name, input, kernel, stride, padding)?;
-                self.push(
-                    name,
-                    Op::MaxPool {
-                        kernel,
-                        stride,
-                        pads,
-                    },
-                    vec![from],
-                )
+                self.push(name, Op::MaxPool { kernel, stride, pads }, vec![from])
             }
-            Layer::AveragePool {
-                kernel,
-                stride,
-                padding,
-            } => {
+            Layer::AveragePool { kernel, stride, padding } => {
                 let pads = window_pads(&name, input, kernel, stride, padding)?;
-                self.push(
-                    name,
-                    Op::AveragePool {
-                        kernel,
-                        stride,
-                        pads,
-                    },
-                    vec![from],
-                )
+                self.push(name, Op::AveragePool { kernel, stride, pads }, vec![from])
             }
             Layer::Dropout { rate } => self.push(name, Op::Dropout { rate }, vec![from]),
-            Layer::Residual {
-                ref main,
-                ref shortcut,
-            } => {
+            Layer::Residual { ref main, ref shortcut } => {
                 let main = self.append_all(&format!("{name}/main/"), main, from)?;
                 let shortcut = self.append_all(&format!("{name}/shortcut/"), shortcut, from)?;
-                let (main_shape, shortcut_shape) = (
-                    self.nodes[main].output_shape,
-                    self.nodes[shortcut].output_shape,
-                );
+                let (main_shape, shortcut_shape) = (self.nodes[main].output_shape, self.nodes[shortcut].output_shape);
                 if main_shape != shortcut_shape {
                     return Err(ArchitectureError::BranchesDiffer {
                         layer: name,
@@ -248,24 +164,13 @@ impl Network {
         }
     }
 
-    fn push(
-        &mut self,
-        name: String,
-        op: Op,
-        inputs: Vec<usize>,
-    ) -> Result<usize, ArchitectureError> {
+    fn push(&mut self, name: String, op: Op, inputs: Vec<usize>) -> Result<usize, ArchitectureError> {
         if let Op::Conv { filters, .. } = op {
             require_positive(&name, "number of filters", filters)?;
         }
         let input_shape = self.nodes[inputs[0]].output_shape;
         let output_shape = op.output_shape(input_shape);
-        self.nodes.push(Node {
-            name,
-            op,
-            inputs,
-            input_shape,
-            output_shape,
-        });
+        self.nodes.push(Node { name, op, inputs, input_shape, output_shape });
         Ok(self.nodes.len() - 1)
     }
 }
@@ -290,14 +195,7 @@ fn kind_name(layer: &Layer) -> &'static str {
 }
 
 fn require_positive(layer: &str, what: &'static str, size: usize) -> Result<(), ArchitectureError> {
-    if size == 0 {
-        Err(ArchitectureError::Zero {
-            layer: layer.to_owned(),
-            what,
-        })
-    } else {
-        Ok(())
-    }
+    if size == 0 { Err(ArchitectureError::Zero { layer: layer.to_owned(), what }) } else { Ok(()) }
 }
 
 /// Checks a window and resolves its padding.
@@ -312,11 +210,7 @@ fn window_pads(
     require_positive(layer, "stride", stride)?;
     match padding {
         Padding::Valid if kernel > input.height.min(input.width) => {
-            Err(ArchitectureError::WindowTooLarge {
-                layer: layer.to_owned(),
-                kernel,
-                input,
-            })
+            Err(ArchitectureError::WindowTooLarge { layer: layer.to_owned(), kernel, input })
         }
         Padding::Valid => Ok(Pads::default()),
         Padding::Same => Ok(Pads::same(input, kernel, stride)),
@@ -329,51 +223,19 @@ mod tests {
     use super::*;
 
     fn build(layers: Vec<Layer>) -> Result<Network, ArchitectureError> {
-        Network::build(&Architecture {
-            name: "test",
-            input: Shape {
-                channels: 2,
-                height: 9,
-                width: 14,
-            },
-            layers,
-        })
+        Network::build(&Architecture { name: "test", input: Shape { channels: 2, height: 9, width: 14 }, layers })
     }
 
     fn conv(filters: usize, kernel: usize, stride: usize, padding: Padding) -> Layer {
-        Layer::Conv {
-            filters,
-            kernel,
-            stride,
-            padding,
-            bias: false,
-        }
+        Layer::Conv { filters, kernel, stride, padding, bias: false }
     }
 
     #[test]
     fn names_number_each_kind_within_its_branch() {
-        let separable = Layer::SeparableConv {
-            filters: 3,
-            kernel: 3,
-            padding: Same,
-            bias: true,
-        };
-        let module = Layer::Residual {
-            main: vec![separable, Layer::Relu],
-            shortcut: vec![conv(3, 1, 1, Same)],
-        };
-        let network = build(vec![
-            conv(2, 1, 1, Same),
-            Layer::Relu,
-            conv(2, 1, 1, Same),
-            module,
-        ])
-        .unwrap();
-        let names: Vec<_> = network
-            .nodes()
-            .iter()
-            .map(|node| node.name.as_str())
-            .collect();
+        let separable = Layer::SeparableConv { filters: 3, kernel: 3, padding: Same, bias: true };
+        let module = Layer::Residual { main: vec![separable, Layer::Relu], shortcut: vec![conv(3, 1, 1, Same)] };
+        let network = build(vec![conv(2, 1, 1, Same), Layer::Relu, conv(2, 1, 1, Same), module]).unwrap();
+        let names: Vec<_> = network.nodes().iter().map(|node| node.name.as_str()).collect();
         assert_eq!(
             names,
             [
@@ -390,43 +252,26 @@ mod tests {
         );
         assert_eq!(network.nodes()[8].inputs, [6, 7]);
         assert_eq!(network.nodes()[7].inputs, [3]);
-        let shapes: Vec<_> = network.nodes()[4..6]
-            .iter()
-            .flat_map(Node::parameters)
-            .map(|it| it.shape)
-            .collect();
+        let shapes: Vec<_> = network.nodes()[4..6].iter().flat_map(Node::parameters).map(|it| it.shape).collect();
         assert_eq!(shapes, [vec![2, 1, 3, 3], vec![3, 2, 1, 1], vec![3]]);
     }
 
     #[test]
     fn identity_shortcut_takes_the_modules_input() {
-        let network = build(vec![Layer::Residual {
-            main: vec![Layer::Relu],
-            shortcut: Vec::new(),
-        }])
-        .unwrap();
+        let network = build(vec![Layer::Residual { main: vec![Layer::Relu], shortcut: Vec::new() }]).unwrap();
         assert_eq!(network.nodes()[2].inputs, [1, 0]);
     }
 
     #[test]
     fn errors_name_the_layer() {
         let message = |layers| build(layers).unwrap_err().to_string();
-        assert_eq!(
-            message(vec![conv(0, 3, 1, Same)]),
-            "conv_1: number of filters is 0"
-        );
+        assert_eq!(message(vec![conv(0, 3, 1, Same)]), "conv_1: number of filters is 0");
         assert_eq!(message(vec![conv(1, 3, 0, Same)]), "conv_1: stride is 0");
         assert_eq!(
             message(vec![conv(4, 5, 1, Valid), conv(1, 6, 1, Valid)]),
             "conv_2: a 6x6 window without padding does not fit into 4x5x10"
         );
-        let module = Layer::Residual {
-            main: vec![conv(3, 1, 1, Same)],
-            shortcut: Vec::new(),
-        };
-        assert_eq!(
-            message(vec![module]),
-            "module_1: the main branch gives 3x9x14, the shortcut 2x9x14"
-        );
+        let module = Layer::Residual { main: vec![conv(3, 1, 1, Same)], shortcut: Vec::new() };
+        assert_eq!(message(vec![module]), "module_1: the main branch gives 3x9x14, the shortcut 2x9x14");
     }
 }

@@ -25,50 +25,27 @@ impl Pads {
         };
         let (rows, columns) = (total(input.height), total(input.width));
         let (top, left) = (rows / 2, columns / 2);
-        Self {
-            top,
-            left,
-            bottom: rows - top,
-            right: columns - left,
-        }
+        Self { top, left, bottom: rows - top, right: columns - left }
     }
 }
 
 /// What a [`Node`] computes. Sizes as in [`Layer`], with the padding resolved.
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[allow(
-    missing_docs,
-    reason = "the fields are those of `Layer`, documented there"
-)]
+#[allow(missing_docs, reason = "the fields are those of `Layer`, documented there")]
 pub enum Op {
     /// The image; always the first node, and only that.
     Input,
     /// Convolution. `groups` is 1, or the number of input channels for the depth-wise part of a
     /// separable convolution.
-    Conv {
-        filters: usize,
-        kernel: usize,
-        stride: usize,
-        pads: Pads,
-        groups: usize,
-        bias: bool,
-    },
+    Conv { filters: usize, kernel: usize, stride: usize, pads: Pads, groups: usize, bias: bool },
     /// Batch normalization.
     BatchNorm,
     /// Rectifier.
     Relu,
     /// Maximum over windows.
-    MaxPool {
-        kernel: usize,
-        stride: usize,
-        pads: Pads,
-    },
+    MaxPool { kernel: usize, stride: usize, pads: Pads },
     /// Mean over windows.
-    AveragePool {
-        kernel: usize,
-        stride: usize,
-        pads: Pads,
-    },
+    AveragePool { kernel: usize, stride: usize, pads: Pads },
     /// Nothing at inference.
     Dropout { rate: f32 },
     /// Sum of the two inputs: first the main branch, then the shortcut.
@@ -87,34 +64,12 @@ impl Op {
             width: (input.width + pads.left + pads.right - kernel) / stride + 1,
         };
         match *self {
-            Self::Conv {
-                filters,
-                kernel,
-                stride,
-                pads,
-                ..
-            } => windowed(filters, kernel, stride, pads),
-            Self::MaxPool {
-                kernel,
-                stride,
-                pads,
+            Self::Conv { filters, kernel, stride, pads, .. } => windowed(filters, kernel, stride, pads),
+            Self::MaxPool { kernel, stride, pads } | Self::AveragePool { kernel, stride, pads } => {
+                windowed(input.channels, kernel, stride, pads)
             }
-            | Self::AveragePool {
-                kernel,
-                stride,
-                pads,
-            } => windowed(input.channels, kernel, stride, pads),
-            Self::GlobalAveragePool => Shape {
-                channels: input.channels,
-                height: 1,
-                width: 1,
-            },
-            Self::Input
-            | Self::BatchNorm
-            | Self::Relu
-            | Self::Dropout { .. }
-            | Self::Add
-            | Self::Softmax => input,
+            Self::GlobalAveragePool => Shape { channels: input.channels, height: 1, width: 1 },
+            Self::Input | Self::BatchNorm | Self::Relu | Self::Dropout { .. } | Self::Add | Self::Softmax => input,
         }
     }
 }
@@ -158,18 +113,8 @@ impl Node {
         };
         let channels = self.input_shape.channels;
         match self.op {
-            Op::Conv {
-                filters,
-                kernel,
-                groups,
-                bias,
-                ..
-            } => {
-                let mut parameters = vec![parameter(
-                    "weight",
-                    &[filters, channels / groups, kernel, kernel],
-                    true,
-                )];
+            Op::Conv { filters, kernel, groups, bias, .. } => {
+                let mut parameters = vec![parameter("weight", &[filters, channels / groups, kernel, kernel], true)];
                 parameters.extend(bias.then(|| parameter("bias", &[filters], true)));
                 parameters
             }
@@ -187,12 +132,7 @@ impl Node {
     /// field.
     pub fn multiply_adds(&self) -> usize {
         match self.op {
-            Op::Conv {
-                filters,
-                kernel,
-                groups,
-                ..
-            } => {
+            Op::Conv { filters, kernel, groups, .. } => {
                 let per_element = kernel * kernel * self.input_shape.channels / groups;
                 per_element * filters * self.output_shape.height * self.output_shape.width
             }
@@ -208,55 +148,19 @@ mod tests {
     // Worked by hand: 9 rows with stride 2 need 2 more rows, 14 columns need 1, put at the end.
     #[test]
     fn same_padding_is_resolved_per_axis() {
-        let input = Shape {
-            channels: 2,
-            height: 9,
-            width: 14,
-        };
+        let input = Shape { channels: 2, height: 9, width: 14 };
         let pads = Pads::same(input, 3, 2);
-        assert_eq!(
-            pads,
-            Pads {
-                top: 1,
-                left: 0,
-                bottom: 1,
-                right: 1
-            }
-        );
-        let op = Op::Conv {
-            filters: 5,
-            kernel: 3,
-            stride: 2,
-            pads,
-            groups: 1,
-            bias: false,
-        };
+        assert_eq!(pads, Pads { top: 1, left: 0, bottom: 1, right: 1 });
+        let op = Op::Conv { filters: 5, kernel: 3, stride: 2, pads, groups: 1, bias: false };
         let output_shape = op.output_shape(input);
-        assert_eq!(
-            output_shape,
-            Shape {
-                channels: 5,
-                height: 5,
-                width: 7
-            }
-        );
-        let node = Node {
-            name: "conv_1".into(),
-            op,
-            inputs: vec![0],
-            input_shape: input,
-            output_shape,
-        };
+        assert_eq!(output_shape, Shape { channels: 5, height: 5, width: 7 });
+        let node = Node { name: "conv_1".into(), op, inputs: vec![0], input_shape: input, output_shape };
         assert_eq!(node.multiply_adds(), 3 * 3 * 2 * 5 * 5 * 7);
     }
 
     #[test]
     fn same_padding_is_never_negative() {
-        let input = Shape {
-            channels: 1,
-            height: 30,
-            width: 1,
-        };
+        let input = Shape { channels: 1, height: 30, width: 1 };
         assert_eq!(Pads::same(input, 1, 2), Pads::default());
     }
 }

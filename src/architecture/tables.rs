@@ -68,11 +68,7 @@ mod tests {
     use super::*;
 
     fn image(channels: usize, side: usize) -> Shape {
-        Shape {
-            channels,
-            height: side,
-            width: side,
-        }
+        Shape { channels, height: side, width: side }
     }
 
     fn mini_xception_64(classes: usize) -> Network {
@@ -96,16 +92,9 @@ mod tests {
     #[test]
     fn mini_xception_halves_its_feature_map_four_times() {
         let network = mini_xception_64(7);
-        let sums: Vec<_> = network
-            .nodes()
-            .iter()
-            .filter(|node| node.op == Op::Add)
-            .map(|node| node.output_shape)
-            .collect();
-        assert_eq!(
-            sums,
-            [(16, 30), (32, 15), (64, 8), (128, 4)].map(|(channels, side)| image(channels, side))
-        );
+        let sums: Vec<_> =
+            network.nodes().iter().filter(|node| node.op == Op::Add).map(|node| node.output_shape).collect();
+        assert_eq!(sums, [(16, 30), (32, 15), (64, 8), (128, 4)].map(|(channels, side)| image(channels, side)));
         assert_eq!(network.output_shape(), image(7, 1));
     }
 
@@ -120,48 +109,25 @@ mod tests {
                 _ => None,
             })
             .collect();
-        let end = Pads {
-            top: 0,
-            left: 0,
-            bottom: 1,
-            right: 1,
-        };
-        let even = Pads {
-            top: 1,
-            left: 1,
-            bottom: 1,
-            right: 1,
-        };
+        let end = Pads { top: 0, left: 0, bottom: 1, right: 1 };
+        let even = Pads { top: 1, left: 1, bottom: 1, right: 1 };
         assert_eq!(pads, [end, end, even, end]);
     }
 
     #[test]
     fn mini_xception_takes_other_sizes() {
-        let input = Shape {
-            channels: 3,
-            height: 48,
-            width: 64,
-        };
+        let input = Shape { channels: 3, height: 48, width: 64 };
         let network = Network::build(&mini_xception(input, 7)).unwrap();
         // Two more input channels: 2 x 3 x 3 x 8 more weights.
         assert_eq!(network.parameter_count(), 58_423 + 144);
         let last_map = network.nodes()[network.nodes().len() - 3].output_shape;
-        assert_eq!(
-            last_map,
-            Shape {
-                channels: 7,
-                height: 3,
-                width: 4
-            }
-        );
+        assert_eq!(last_map, Shape { channels: 7, height: 3, width: 4 });
     }
 
     #[test]
     fn sequential_fully_cnn_has_the_papers_parameters() {
         let count = |channels, classes| {
-            Network::build(&sequential_fully_cnn(image(channels, 48), classes))
-                .unwrap()
-                .parameter_count()
+            Network::build(&sequential_fully_cnn(image(channels, 48), classes)).unwrap().parameter_count()
         };
         assert_eq!(count(1, 7), 642_935);
         assert_eq!(count(3, 2), 632_978);

@@ -10,8 +10,8 @@ use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
 use tract_onnx::pb::type_proto;
 use tract_onnx::pb::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto,
-    TensorProto, TensorShapeProto, TypeProto, ValueInfoProto,
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto, TensorProto,
+    TensorShapeProto, TypeProto, ValueInfoProto,
 };
 
 use crate::task::Task;
@@ -38,11 +38,7 @@ pub struct ModelCard {
 
 /// The model: input `image`, float32 `[1, channels, height, width]` in -1 to 1; output
 /// `probabilities`, float32 `[1, classes]`.
-pub fn onnx_from_network(
-    network: &Network,
-    weights: &Weights,
-    card: &ModelCard,
-) -> anyhow::Result<ModelProto> {
+pub fn onnx_from_network(network: &Network, weights: &Weights, card: &ModelCard) -> anyhow::Result<ModelProto> {
     let input = network.input_shape();
     let graph = GraphProto {
         name: network.name().to_owned(),
@@ -53,21 +49,12 @@ pub fn onnx_from_network(
                 name: name.to_owned(),
                 dims: tensor.shape().iter().map(|&size| size as i64).collect(),
                 data_type: DataType::Float as i32,
-                raw_data: tensor
-                    .iter()
-                    .flat_map(|value| value.to_le_bytes())
-                    .collect(),
+                raw_data: tensor.iter().flat_map(|value| value.to_le_bytes()).collect(),
                 ..Default::default()
             })
             .collect(),
-        input: vec![value_info(
-            Network::INPUT_NAME,
-            &[1, input.channels, input.height, input.width],
-        )],
-        output: vec![value_info(
-            OUTPUT_NAME,
-            &[1, network.output_shape().channels],
-        )],
+        input: vec![value_info(Network::INPUT_NAME, &[1, input.channels, input.height, input.width])],
+        output: vec![value_info(OUTPUT_NAME, &[1, network.output_shape().channels])],
         ..Default::default()
     };
     let metadata = [
@@ -83,18 +70,10 @@ pub fn onnx_from_network(
     ];
     Ok(ModelProto {
         ir_version: IR_VERSION,
-        opset_import: vec![OperatorSetIdProto {
-            version: OPSET_VERSION,
-            ..Default::default()
-        }],
+        opset_import: vec![OperatorSetIdProto { version: OPSET_VERSION, ..Default::default() }],
         producer_name: env!("CARGO_PKG_NAME").to_owned(),
         graph: Some(graph),
-        metadata_props: metadata
-            .map(|(key, value)| StringStringEntryProto {
-                key: key.to_owned(),
-                value,
-            })
-            .to_vec(),
+        metadata_props: metadata.map(|(key, value)| StringStringEntryProto { key: key.to_owned(), value }).to_vec(),
         ..Default::default()
     })
 }
@@ -103,20 +82,12 @@ fn nodes(nodes: &[Node]) -> anyhow::Result<Vec<NodeProto>> {
     let mut value_names = vec![Network::INPUT_NAME.to_owned()];
     let mut protos: Vec<NodeProto> = Vec::new();
     for node in &nodes[1..] {
-        let mut inputs: Vec<String> = node
-            .inputs
-            .iter()
-            .map(|&input| value_names[input].clone())
-            .collect();
+        let mut inputs: Vec<String> = node.inputs.iter().map(|&input| value_names[input].clone()).collect();
         if let Op::Dropout { .. } = node.op {
             value_names.push(inputs.swap_remove(0));
             continue;
         }
-        inputs.extend(
-            node.parameters()
-                .into_iter()
-                .map(|parameter| parameter.name),
-        );
+        inputs.extend(node.parameters().into_iter().map(|parameter| parameter.name));
         value_names.push(node.name.clone());
         let (op_type, attribute) = operator(node)?;
         protos.push(NodeProto {
@@ -139,50 +110,25 @@ fn nodes(nodes: &[Node]) -> anyhow::Result<Vec<NodeProto>> {
 /// Type of an ONNX operator and its attributes.
 fn operator(node: &Node) -> anyhow::Result<(&'static str, Vec<AttributeProto>)> {
     Ok(match node.op {
-        Op::Conv {
-            kernel,
-            stride,
-            pads,
-            groups,
-            ..
-        } => {
+        Op::Conv { kernel, stride, pads, groups, .. } => {
             let mut attributes = window(kernel, stride, pads);
             attributes.push(int("group", groups as i64));
             ("Conv", attributes)
         }
-        Op::BatchNorm => (
-            "BatchNormalization",
-            vec![float("epsilon", BATCH_NORM_EPSILON)],
-        ),
+        Op::BatchNorm => ("BatchNormalization", vec![float("epsilon", BATCH_NORM_EPSILON)]),
         Op::Relu => ("Relu", Vec::new()),
-        Op::MaxPool {
-            kernel,
-            stride,
-            pads,
-        } => ("MaxPool", window(kernel, stride, pads)),
-        Op::AveragePool {
-            kernel,
-            stride,
-            pads,
-        } => ("AveragePool", window(kernel, stride, pads)),
+        Op::MaxPool { kernel, stride, pads } => ("MaxPool", window(kernel, stride, pads)),
+        Op::AveragePool { kernel, stride, pads } => ("AveragePool", window(kernel, stride, pads)),
         Op::Add => ("Add", Vec::new()),
         // Without the two axes of size 1 that GlobalAveragePool would leave.
-        Op::GlobalAveragePool => (
-            "ReduceMean",
-            vec![ints("axes", &[2, 3]), int("keepdims", 0)],
-        ),
+        Op::GlobalAveragePool => ("ReduceMean", vec![ints("axes", &[2, 3]), int("keepdims", 0)]),
         Op::Softmax => ("Softmax", vec![int("axis", 1)]),
         Op::Input | Op::Dropout { .. } => bail!("{} is not at its place", node.name),
     })
 }
 
 fn window(kernel: usize, stride: usize, pads: Pads) -> Vec<AttributeProto> {
-    let Pads {
-        top,
-        left,
-        bottom,
-        right,
-    } = pads;
+    let Pads { top, left, bottom, right } = pads;
     vec![
         ints("kernel_shape", &[kernel, kernel]),
         ints("strides", &[stride, stride]),
@@ -200,41 +146,22 @@ fn ints(name: &str, values: &[usize]) -> AttributeProto {
 }
 
 fn int(name: &str, value: i64) -> AttributeProto {
-    AttributeProto {
-        name: name.to_owned(),
-        r#type: AttributeType::Int as i32,
-        i: value,
-        ..Default::default()
-    }
+    AttributeProto { name: name.to_owned(), r#type: AttributeType::Int as i32, i: value, ..Default::default() }
 }
 
 fn float(name: &str, value: f32) -> AttributeProto {
-    AttributeProto {
-        name: name.to_owned(),
-        r#type: AttributeType::Float as i32,
-        f: value,
-        ..Default::default()
-    }
+    AttributeProto { name: name.to_owned(), r#type: AttributeType::Float as i32, f: value, ..Default::default() }
 }
 
 fn value_info(name: &str, shape: &[usize]) -> ValueInfoProto {
     let dim = shape
         .iter()
-        .map(|&size| Dimension {
-            value: Some(dimension::Value::DimValue(size as i64)),
-            ..Default::default()
-        })
+        .map(|&size| Dimension { value: Some(dimension::Value::DimValue(size as i64)), ..Default::default() })
         .collect();
-    let tensor = type_proto::Tensor {
-        elem_type: DataType::Float as i32,
-        shape: Some(TensorShapeProto { dim }),
-    };
+    let tensor = type_proto::Tensor { elem_type: DataType::Float as i32, shape: Some(TensorShapeProto { dim }) };
     ValueInfoProto {
         name: name.to_owned(),
-        r#type: Some(TypeProto {
-            value: Some(type_proto::Value::TensorType(tensor)),
-            ..Default::default()
-        }),
+        r#type: Some(TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..Default::default() }),
         ..Default::default()
     }
 }

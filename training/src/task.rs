@@ -24,9 +24,7 @@ impl Task {
     /// networks.
     pub fn labels(self) -> &'static [&'static str] {
         match self {
-            Self::Emotion => &[
-                "angry", "disgust", "fear", "happy", "sad", "surprise", "neutral",
-            ],
+            Self::Emotion => &["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"],
             Self::Gender => &["woman", "man"],
         }
     }

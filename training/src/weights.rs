@@ -16,26 +16,17 @@ impl Weights {
         let mut count = 0;
         for parameter in network.parameters() {
             let name = &parameter.name;
-            let tensor = tensors
-                .get(name)
-                .with_context(|| format!("{name} is missing"))?;
+            let tensor = tensors.get(name).with_context(|| format!("{name} is missing"))?;
             ensure!(
                 tensor.shape() == parameter.shape,
                 "{name} has shape {:?}, expected {:?}",
                 tensor.shape(),
                 parameter.shape
             );
-            ensure!(
-                tensor.iter().all(|value| value.is_finite()),
-                "{name} holds a value that is not finite"
-            );
+            ensure!(tensor.iter().all(|value| value.is_finite()), "{name} holds a value that is not finite");
             count += 1;
         }
-        ensure!(
-            count == tensors.len(),
-            "{} tensors belong to no parameter",
-            tensors.len() - count
-        );
+        ensure!(count == tensors.len(), "{} tensors belong to no parameter", tensors.len() - count);
         Ok(Self(tensors))
     }
 

@@ -11,8 +11,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::source::{
-    SourceLayer, SourceNetwork, SourceOp, depthwise_from_hwcm, oihw_from_hwio, read_file,
-    square_side,
+    SourceLayer, SourceNetwork, SourceOp, depthwise_from_hwcm, oihw_from_hwio, read_file, square_side,
 };
 
 #[derive(Deserialize)]
@@ -40,22 +39,12 @@ struct InboundNode(String, IgnoredAny, IgnoredAny, IgnoredAny);
 #[derive(Deserialize)]
 #[serde(tag = "class_name", content = "config")]
 enum KerasKind {
-    InputLayer {
-        batch_input_shape: (Option<usize>, usize, usize, usize),
-    },
+    InputLayer { batch_input_shape: (Option<usize>, usize, usize, usize) },
     Conv2D(Convolution),
     SeparableConv2D(Convolution),
-    BatchNormalization {
-        epsilon: f32,
-    },
-    Activation {
-        activation: Activation,
-    },
-    MaxPooling2D {
-        pool_size: [usize; 2],
-        strides: [usize; 2],
-        padding: KerasPadding,
-    },
+    BatchNormalization { epsilon: f32 },
+    Activation { activation: Activation },
+    MaxPooling2D { pool_size: [usize; 2], strides: [usize; 2], padding: KerasPadding },
     Add {},
     GlobalAveragePooling2D {},
 }
@@ -88,12 +77,8 @@ enum Activation {
 pub fn read(path: &Path) -> anyhow::Result<SourceNetwork> {
     let source_file = read_file(path)?;
     let file = Hdf5File::from_bytes(&source_file.bytes)?;
-    let config = file
-        .root_group()?
-        .attribute("model_config")
-        .context("attribute model_config")?;
-    let config: ModelConfig =
-        serde_json::from_str(&config.read_string()?).context("attribute model_config")?;
+    let config = file.root_group()?.attribute("model_config").context("attribute model_config")?;
+    let config: ModelConfig = serde_json::from_str(&config.read_string()?).context("attribute model_config")?;
 
     let mut input = None;
     let mut layers = Vec::new();
@@ -101,46 +86,19 @@ pub fn read(path: &Path) -> anyhow::Result<SourceNetwork> {
         let name = value["name"].to_string();
         let context = || format!("layer {name}");
         let layer: KerasLayer = serde_json::from_value(value).with_context(context)?;
-        if let KerasKind::InputLayer {
-            batch_input_shape: (_, height, width, channels),
-        } = layer.kind
-        {
-            input = Some(Shape {
-                channels,
-                height,
-                width,
-            });
+        if let KerasKind::InputLayer { batch_input_shape: (_, height, width, channels) } = layer.kind {
+            input = Some(Shape { channels, height, width });
         }
         append_layer(&mut layers, &file, layer).with_context(context)?;
     }
-    Ok(SourceNetwork {
-        input: input.context("there is no InputLayer")?,
-        layers,
-        files: vec![source_file],
-    })
+    Ok(SourceNetwork { input: input.context("there is no InputLayer")?, layers, files: vec![source_file] })
 }
 
 /// Appends one layer; two for a separable convolution, which is two convolutions here.
-fn append_layer(
-    layers: &mut Vec<SourceLayer>,
-    file: &Hdf5File,
-    layer: KerasLayer,
-) -> anyhow::Result<()> {
-    let KerasLayer {
-        name,
-        inbound_nodes,
-        kind,
-    } = layer;
-    ensure!(
-        inbound_nodes.len() <= 1,
-        "it is applied {} times",
-        inbound_nodes.len()
-    );
-    let mut inputs: Vec<String> = inbound_nodes
-        .into_iter()
-        .flatten()
-        .map(|InboundNode(input, ..)| input)
-        .collect();
+fn append_layer(layers: &mut Vec<SourceLayer>, file: &Hdf5File, layer: KerasLayer) -> anyhow::Result<()> {
+    let KerasLayer { name, inbound_nodes, kind } = layer;
+    ensure!(inbound_nodes.len() <= 1, "it is applied {} times", inbound_nodes.len());
+    let mut inputs: Vec<String> = inbound_nodes.into_iter().flatten().map(|InboundNode(input, ..)| input).collect();
     let tensors = LayerTensors { file, layer: &name };
     let op = match kind {
         KerasKind::InputLayer { .. } => SourceOp::Input,
@@ -161,18 +119,11 @@ fn append_layer(
                 },
             });
             let weight = oihw_from_hwio(tensors.read("pointwise_kernel")?);
-            let pointwise = Convolution {
-                strides: [1, 1],
-                padding: KerasPadding::Valid,
-                ..convolution
-            };
+            let pointwise = Convolution { strides: [1, 1], padding: KerasPadding::Valid, ..convolution };
             tensors.convolution(&pointwise, weight)?
         }
         KerasKind::BatchNormalization { epsilon } => {
-            ensure!(
-                epsilon == BATCH_NORM_EPSILON,
-                "epsilon is {epsilon}, expected {BATCH_NORM_EPSILON}"
-            );
+            ensure!(epsilon == BATCH_NORM_EPSILON, "epsilon is {epsilon}, expected {BATCH_NORM_EPSILON}");
             SourceOp::BatchNorm {
                 scale: tensors.read("gamma")?,
                 bias: tensors.read("beta")?,
@@ -180,18 +131,10 @@ fn append_layer(
                 variance: tensors.read("moving_variance")?,
             }
         }
-        KerasKind::Activation {
-            activation: Activation::Relu,
-        } => SourceOp::Relu,
-        KerasKind::Activation {
-            activation: Activation::Softmax,
-        } => SourceOp::Softmax,
+        KerasKind::Activation { activation: Activation::Relu } => SourceOp::Relu,
+        KerasKind::Activation { activation: Activation::Softmax } => SourceOp::Softmax,
         KerasKind::Activation { activation } => anyhow::bail!("activation {activation:?}"),
-        KerasKind::MaxPooling2D {
-            pool_size,
-            strides,
-            padding,
-        } => SourceOp::MaxPool {
+        KerasKind::MaxPooling2D { pool_size, strides, padding } => SourceOp::MaxPool {
             kernel: square_side(pool_size)?,
             stride: square_side(strides)?,
             padding: padding.into(),
@@ -225,33 +168,20 @@ impl LayerTensors<'_> {
             .iter()
             .find(|it| it.rsplit('/').next().and_then(|it| it.strip_suffix(":0")) == Some(name))
             .with_context(|| format!("no tensor {name} among {full_names:?}"))?;
-        let tensor: ArrayD<f32> = self
-            .file
-            .dataset(&format!("{group}/{full_name}"))?
-            .read_array()
-            .with_context(|| full_name.clone())?;
+        let tensor: ArrayD<f32> =
+            self.file.dataset(&format!("{group}/{full_name}"))?.read_array().with_context(|| full_name.clone())?;
         let shape = tensor.shape().to_vec();
-        tensor
-            .into_dimensionality()
-            .with_context(|| format!("{full_name} has shape {shape:?}"))
+        tensor.into_dimensionality().with_context(|| format!("{full_name} has shape {shape:?}"))
     }
 
-    fn convolution(
-        &self,
-        convolution: &Convolution,
-        weight: Array4<f32>,
-    ) -> anyhow::Result<SourceOp> {
+    fn convolution(&self, convolution: &Convolution, weight: Array4<f32>) -> anyhow::Result<SourceOp> {
         ensure!(convolution.dilation_rate == [1, 1], "it is dilated");
         ensure!(
             convolution.activation == Activation::Linear,
             "it contains the activation {:?}",
             convolution.activation
         );
-        let offset: Option<Array1<f32>> = if convolution.use_bias {
-            Some(self.read("bias")?)
-        } else {
-            None
-        };
+        let offset: Option<Array1<f32>> = if convolution.use_bias { Some(self.read("bias")?) } else { None };
         Ok(SourceOp::Conv {
             weight,
             offset,

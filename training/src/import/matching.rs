@@ -34,27 +34,16 @@ pub fn weights_from_layers(network: &Network, layers: &[SourceLayer]) -> anyhow:
     for layer in layers {
         let has_weights = matches!(layer.op, SourceOp::Conv { .. } | SourceOp::BatchNorm { .. });
         let is_matched = matched.iter().any(|it| it.name == layer.name);
-        ensure!(
-            is_matched || !has_weights,
-            "layer {} has no counterpart in {}",
-            layer.name,
-            network.name()
-        );
+        ensure!(is_matched || !has_weights, "layer {} has no counterpart in {}", layer.name, network.name());
     }
     Weights::new(network, tensors)
 }
 
 /// What was left of the batch normalization `node`, if the file has folded it into the convolution
 /// that precedes it.
-fn folded_offset<'a>(
-    nodes: &[Node],
-    node: &Node,
-    inputs: &[&'a SourceLayer],
-) -> Option<&'a Array1<f32>> {
+fn folded_offset<'a>(nodes: &[Node], node: &Node, inputs: &[&'a SourceLayer]) -> Option<&'a Array1<f32>> {
     match (node.op, &inputs.first()?.op, nodes[node.inputs[0]].op) {
-        (Op::BatchNorm, SourceOp::Conv { offset, .. }, Op::Conv { bias: false, .. }) => {
-            offset.as_ref()
-        }
+        (Op::BatchNorm, SourceOp::Conv { offset, .. }, Op::Conv { bias: false, .. }) => offset.as_ref(),
         _ => None,
     }
 }
@@ -66,28 +55,12 @@ fn find_layer<'a>(
     inputs: &[&SourceLayer],
 ) -> anyhow::Result<&'a SourceLayer> {
     let node = &nodes[position];
-    let normalized_next = nodes
-        .iter()
-        .any(|next| next.op == Op::BatchNorm && next.inputs == [position]);
+    let normalized_next = nodes.iter().any(|next| next.op == Op::BatchNorm && next.inputs == [position]);
     let op_of = |layer: &SourceLayer| match layer.op.op(node.input_shape) {
-        Op::Conv {
-            filters,
-            kernel,
-            stride,
-            pads,
-            groups,
-            bias,
-        } => {
+        Op::Conv { filters, kernel, stride, pads, groups, bias } => {
             // Before a batch normalization an offset is what is left of a folded one.
             let bias = bias && !normalized_next;
-            Op::Conv {
-                filters,
-                kernel,
-                stride,
-                pads,
-                groups,
-                bias,
-            }
+            Op::Conv { filters, kernel, stride, pads, groups, bias }
         }
         op => op,
     };
@@ -101,17 +74,11 @@ fn find_layer<'a>(
             names == input_names
         })
         .collect();
-    let candidates: Vec<_> = followers
-        .iter()
-        .filter(|layer| op_of(layer) == node.op)
-        .collect();
+    let candidates: Vec<_> = followers.iter().filter(|layer| op_of(layer) == node.op).collect();
     match candidates[..] {
         [layer] => Ok(layer),
         [] => {
-            let found: Vec<_> = followers
-                .iter()
-                .map(|layer| format!("{} ({:?})", layer.name, op_of(layer)))
-                .collect();
+            let found: Vec<_> = followers.iter().map(|layer| format!("{} ({:?})", layer.name, op_of(layer))).collect();
             bail!(
                 "no layer for {}: expected {:?} of {} after [{}], found [{}]",
                 node.name,
@@ -124,11 +91,7 @@ fn find_layer<'a>(
         _ => bail!(
             "more than one layer for {}: {}",
             node.name,
-            candidates
-                .iter()
-                .map(|layer| layer.name.as_str())
-                .collect::<Vec<_>>()
-                .join(", ")
+            candidates.iter().map(|layer| layer.name.as_str()).collect::<Vec<_>>().join(", ")
         ),
     }
 }
@@ -141,27 +104,14 @@ fn insert_weights(tensors: &mut BTreeMap<String, ArrayD<f32>>, node: &Node, op: 
                 tensors.insert(format!("{}.bias", node.name), offset.clone().into_dyn());
             }
         }
-        SourceOp::BatchNorm {
-            scale,
-            bias,
-            mean,
-            variance,
-        } => {
-            insert_batch_norm(
-                tensors,
-                node,
-                [scale, bias, mean, variance].map(Array1::clone),
-            );
+        SourceOp::BatchNorm { scale, bias, mean, variance } => {
+            insert_batch_norm(tensors, node, [scale, bias, mean, variance].map(Array1::clone));
         }
         _ => {}
     }
 }
 
-fn insert_batch_norm(
-    tensors: &mut BTreeMap<String, ArrayD<f32>>,
-    node: &Node,
-    parts: [Array1<f32>; 4],
-) {
+fn insert_batch_norm(tensors: &mut BTreeMap<String, ArrayD<f32>>, node: &Node, parts: [Array1<f32>; 4]) {
     for (name, part) in ["scale", "bias", "mean", "variance"].into_iter().zip(parts) {
         tensors.insert(format!("{}.{name}", node.name), part.into_dyn());
     }
@@ -169,12 +119,7 @@ fn insert_batch_norm(
 
 fn identity_batch_norm(offset: &Array1<f32>) -> [Array1<f32>; 4] {
     let constant = |value| Array1::from_elem(offset.len(), value);
-    [
-        constant(1.0),
-        offset.clone(),
-        constant(0.0),
-        constant(1.0 - BATCH_NORM_EPSILON),
-    ]
+    [constant(1.0), offset.clone(), constant(0.0), constant(1.0 - BATCH_NORM_EPSILON)]
 }
 
 #[cfg(test)]

@@ -39,35 +39,19 @@ pub struct Arguments {
 /// Reads, matches against the table, writes.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let file = &arguments.file;
-    let SourceNetwork {
-        input,
-        layers,
-        files,
-    } = match file.extension().and_then(|it| it.to_str()) {
+    let SourceNetwork { input, layers, files } = match file.extension().and_then(|it| it.to_str()) {
         Some("hdf5" | "h5") => keras::read(file),
         Some("json") => tfjs::read(file),
-        _ => bail!(
-            "{}: expected .hdf5, .h5 (Keras) or .json (TensorFlow.js)",
-            file.display()
-        ),
+        _ => bail!("{}: expected .hdf5, .h5 (Keras) or .json (TensorFlow.js)", file.display()),
     }
     .with_context(|| file.display().to_string())?;
 
     let network = Network::build(&mini_xception(input, arguments.task.labels().len()))
         .with_context(|| format!("{}: input {input}", file.display()))?;
-    let weights = matching::weights_from_layers(&network, &layers)
-        .with_context(|| file.display().to_string())?;
+    let weights = matching::weights_from_layers(&network, &layers).with_context(|| file.display().to_string())?;
 
-    let file_names = files
-        .iter()
-        .map(|file| file.name.as_str())
-        .collect::<Vec<_>>()
-        .join(", ");
-    let checksums = files
-        .iter()
-        .map(|file| sha256_hex(&file.bytes))
-        .collect::<Vec<_>>()
-        .join(", ");
+    let file_names = files.iter().map(|file| file.name.as_str()).collect::<Vec<_>>().join(", ");
+    let checksums = files.iter().map(|file| sha256_hex(&file.bytes)).collect::<Vec<_>>().join(", ");
     let card = ModelCard {
         task: arguments.task,
         source: format!("{file_names} of {}", arguments.source_package),
@@ -77,17 +61,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let model = onnx_from_network(&network, &weights, &card)?;
     fs::write(&arguments.out, model.encode_to_vec())
         .with_context(|| format!("cannot write {}", arguments.out.display()))?;
-    println!(
-        "{}: {} parameters",
-        arguments.out.display(),
-        network.parameter_count()
-    );
+    println!("{}: {} parameters", arguments.out.display(), network.parameter_count());
     Ok(())
 }
 
 fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -75,12 +75,7 @@ impl SourceOp {
         };
         match *self {
             Self::Input => Op::Input,
-            Self::Conv {
-                ref weight,
-                ref offset,
-                stride,
-                padding,
-            } => {
+            Self::Conv { ref weight, ref offset, stride, padding } => {
                 let (filters, channels_per_group, kernel, _) = weight.dim();
                 Op::Conv {
                     filters,
@@ -93,15 +88,9 @@ impl SourceOp {
             }
             Self::BatchNorm { .. } => Op::BatchNorm,
             Self::Relu => Op::Relu,
-            Self::MaxPool {
-                kernel,
-                stride,
-                padding,
-            } => Op::MaxPool {
-                kernel,
-                stride,
-                pads: resolve(padding, kernel, stride),
-            },
+            Self::MaxPool { kernel, stride, padding } => {
+                Op::MaxPool { kernel, stride, pads: resolve(padding, kernel, stride) }
+            }
             Self::Add => Op::Add,
             Self::GlobalAveragePool => Op::GlobalAveragePool,
             Self::Softmax => Op::Softmax,
@@ -129,10 +118,6 @@ pub fn square_side([rows, columns]: [usize; 2]) -> anyhow::Result<usize> {
 /// Reads a file, with its name.
 pub fn read_file(path: &Path) -> anyhow::Result<SourceFile> {
     let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let name = path
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     Ok(SourceFile { name, bytes })
 }

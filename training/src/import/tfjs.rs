@@ -15,8 +15,7 @@ use ndarray::{Array, Array1, ArrayD, Dimension};
 use serde::Deserialize;
 
 use super::source::{
-    SourceLayer, SourceNetwork, SourceOp, depthwise_from_hwcm, oihw_from_hwio, read_file,
-    square_side,
+    SourceLayer, SourceNetwork, SourceOp, depthwise_from_hwcm, oihw_from_hwio, read_file, square_side,
 };
 
 #[derive(Deserialize)]
@@ -161,27 +160,15 @@ pub fn read(path: &Path) -> anyhow::Result<SourceNetwork> {
         }
         append_layers(&mut layers, node, &tensors).with_context(context)?;
     }
-    Ok(SourceNetwork {
-        input: input.context("there is no Placeholder")?,
-        layers,
-        files,
-    })
+    Ok(SourceNetwork { input: input.context("there is no Placeholder")?, layers, files })
 }
 
-fn read_tensors(
-    tensors: &mut Tensors,
-    entries: &[WeightsEntry],
-    mut bytes: &[u8],
-) -> anyhow::Result<()> {
+fn read_tensors(tensors: &mut Tensors, entries: &[WeightsEntry], mut bytes: &[u8]) -> anyhow::Result<()> {
     for entry in entries {
         let size = 4 * entry.shape.iter().product::<usize>();
-        let (head, rest) = bytes.split_at_checked(size).with_context(|| {
-            format!(
-                "tensor {} needs {size} bytes, {} are left",
-                entry.name,
-                bytes.len()
-            )
-        })?;
+        let (head, rest) = bytes
+            .split_at_checked(size)
+            .with_context(|| format!("tensor {} needs {size} bytes, {} are left", entry.name, bytes.len()))?;
         bytes = rest;
         let values = head.chunks_exact(4).map(|it| [it[0], it[1], it[2], it[3]]);
         let values: Vec<f32> = match entry.dtype {
@@ -189,39 +176,20 @@ fn read_tensors(
             // Only axes, which are small.
             Dtype::Int32 => values.map(|it| i32::from_le_bytes(it) as f32).collect(),
         };
-        tensors.insert(
-            entry.name.clone(),
-            ArrayD::from_shape_vec(entry.shape.clone(), values)?,
-        );
+        tensors.insert(entry.name.clone(), ArrayD::from_shape_vec(entry.shape.clone(), values)?);
     }
-    ensure!(
-        bytes.is_empty(),
-        "{} bytes belong to no tensor",
-        bytes.len()
-    );
+    ensure!(bytes.is_empty(), "{} bytes belong to no tensor", bytes.len());
     Ok(())
 }
 
 /// Appends what a node computes: nothing for a constant, two layers for a convolution that is
 /// fused with its activation.
-fn append_layers(
-    layers: &mut Vec<SourceLayer>,
-    node: GraphNode,
-    tensors: &Tensors,
-) -> anyhow::Result<()> {
-    let GraphNode {
-        name,
-        mut input,
-        kind,
-    } = node;
+fn append_layers(layers: &mut Vec<SourceLayer>, node: GraphNode, tensors: &Tensors) -> anyhow::Result<()> {
+    let GraphNode { name, mut input, kind } = node;
     let op = match kind {
         NodeKind::Const {} | NodeKind::Identity {} => return Ok(()),
         NodeKind::Placeholder { .. } => SourceOp::Input,
-        NodeKind::FusedConv2D {
-            strides,
-            padding,
-            fused_ops,
-        } => {
+        NodeKind::FusedConv2D { strides, padding, fused_ops } => {
             let convolution = SourceOp::Conv {
                 offset: Some(tensor(tensors, &pop(&mut input)?)?),
                 weight: oihw_from_hwio(tensor(tensors, &pop(&mut input)?)?),
@@ -229,20 +197,12 @@ fn append_layers(
                 padding: padding.padding()?,
             };
             let fused = fused_ops.list.s.iter().map(|it| decode(it));
-            match fused
-                .collect::<anyhow::Result<Vec<_>>>()?
-                .join(",")
-                .as_str()
-            {
+            match fused.collect::<anyhow::Result<Vec<_>>>()?.join(",").as_str() {
                 "BiasAdd" => convolution,
                 "BiasAdd,Relu" => {
                     let inner = format!("{name}/BiasAdd");
                     let inputs = std::mem::replace(&mut input, vec![inner.clone()]);
-                    layers.push(SourceLayer {
-                        name: inner,
-                        inputs,
-                        op: convolution,
-                    });
+                    layers.push(SourceLayer { name: inner, inputs, op: convolution });
                     SourceOp::Relu
                 }
                 other => bail!("fused with {other}, expected BiasAdd or BiasAdd,Relu"),
@@ -254,31 +214,18 @@ fn append_layers(
             stride: strides.side()?,
             padding: padding.padding()?,
         },
-        NodeKind::MaxPool {
-            ksize,
-            strides,
-            padding,
-        } => SourceOp::MaxPool {
-            kernel: ksize.side()?,
-            stride: strides.side()?,
-            padding: padding.padding()?,
-        },
+        NodeKind::MaxPool { ksize, strides, padding } => {
+            SourceOp::MaxPool { kernel: ksize.side()?, stride: strides.side()?, padding: padding.padding()? }
+        }
         NodeKind::AddV2 {} => SourceOp::Add,
         NodeKind::Mean {} => {
             let axes: Array1<f32> = tensor(tensors, &pop(&mut input)?)?;
-            ensure!(
-                axes.to_vec() == [1.0, 2.0],
-                "mean over axes {axes}, expected [1, 2]"
-            );
+            ensure!(axes.to_vec() == [1.0, 2.0], "mean over axes {axes}, expected [1, 2]");
             SourceOp::GlobalAveragePool
         }
         NodeKind::Softmax {} => SourceOp::Softmax,
     };
-    layers.push(SourceLayer {
-        name,
-        inputs: input,
-        op,
-    });
+    layers.push(SourceLayer { name, inputs: input, op });
     Ok(())
 }
 
@@ -288,29 +235,19 @@ fn pop(inputs: &mut Vec<String>) -> anyhow::Result<String> {
 }
 
 fn tensor<D: Dimension>(tensors: &Tensors, name: &str) -> anyhow::Result<Array<f32, D>> {
-    let tensor = tensors
-        .get(name)
-        .with_context(|| format!("there is no tensor {name}"))?;
-    tensor
-        .clone()
-        .into_dimensionality()
-        .with_context(|| format!("tensor {name} has shape {:?}", tensor.shape()))
+    let tensor = tensors.get(name).with_context(|| format!("there is no tensor {name}"))?;
+    tensor.clone().into_dimensionality().with_context(|| format!("tensor {name} has shape {:?}", tensor.shape()))
 }
 
 fn decode(text: &str) -> anyhow::Result<String> {
-    let bytes = STANDARD
-        .decode(text)
-        .with_context(|| format!("{text} is not base 64"))?;
+    let bytes = STANDARD.decode(text).with_context(|| format!("{text} is not base 64"))?;
     String::from_utf8(bytes).with_context(|| format!("{text} is not text in base 64"))
 }
 
 impl Axes {
     fn side(&self) -> anyhow::Result<usize> {
         let [batch, rows, columns, channels] = &self.list.i;
-        ensure!(
-            batch == "1" && channels == "1",
-            "it steps over the batch or the channels"
-        );
+        ensure!(batch == "1" && channels == "1", "it steps over the batch or the channels");
         square_side([rows.parse()?, columns.parse()?])
     }
 }
@@ -328,11 +265,7 @@ impl Text {
 impl ShapeAttribute {
     fn image_shape(&self) -> anyhow::Result<Shape> {
         let [_, height, width, channels] = &self.shape.dim;
-        Ok(Shape {
-            channels: channels.size.parse()?,
-            height: height.size.parse()?,
-            width: width.size.parse()?,
-        })
+        Ok(Shape { channels: channels.size.parse()?, height: height.size.parse()?, width: width.size.parse()? })
     }
 }
 

@@ -1,0 +1,57 @@
+"""Starts the face attributes node on a camera topic.
+
+    ros2 launch face_attributes face_attributes.launch.py image:=/camera/image_raw
+"""
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
+from launch.substitutions import EnvironmentVariable, LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import Node
+from launch_ros.substitutions import FindPackageShare
+
+
+def generate_launch_description():
+    config = [FindPackageShare("face_attributes"), "config"]
+
+    return LaunchDescription(
+        [
+            DeclareLaunchArgument(
+                "image",
+                default_value="image",
+                description="Topic of the camera images (sensor_msgs/Image)",
+            ),
+            DeclareLaunchArgument(
+                "params_file",
+                default_value=PathJoinSubstitution([*config, "face_attributes.yaml"]),
+                description="ROS parameter file of the node",
+            ),
+            DeclareLaunchArgument(
+                "namespace",
+                default_value="",
+                description="Namespace of the node and of its topics",
+            ),
+            DeclareLaunchArgument(
+                "log_level",
+                default_value="info",
+                description="Least severity that is logged: debug, info, warn, error or fatal",
+            ),
+            # Fast DDS loses large images with its own defaults. A profile that the user has chosen is kept.
+            SetEnvironmentVariable(
+                "FASTRTPS_DEFAULT_PROFILES_FILE",
+                EnvironmentVariable(
+                    "FASTRTPS_DEFAULT_PROFILES_FILE",
+                    default_value=PathJoinSubstitution([*config, "fast_dds.xml"]),
+                ),
+            ),
+            Node(
+                package="face_attributes",
+                executable="face_attributes_node",
+                name="face_attributes",
+                namespace=LaunchConfiguration("namespace"),
+                parameters=[LaunchConfiguration("params_file")],
+                remappings=[("image", LaunchConfiguration("image"))],
+                arguments=["--ros-args", "--log-level", LaunchConfiguration("log_level")],
+                output="screen",
+            ),
+        ]
+    )

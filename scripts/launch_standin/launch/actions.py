@@ -1,0 +1,28 @@
+"""Stand-in for `launch.actions`."""
+
+
+class DeclareLaunchArgument:
+    """An argument of the launch file, given as `name:=value`."""
+
+    def __init__(self, name, *, default_value=None, description=""):
+        self.name = name
+        self.default_value = default_value
+        self.description = description
+
+    def execute(self, context):
+        if self.name in context.launch_configurations:
+            return
+        if self.default_value is None:
+            raise RuntimeError(f"the launch argument '{self.name}' has no default: give {self.name}:=<value>")
+        context.launch_configurations[self.name] = context.perform_substitution(self.default_value)
+
+
+class SetEnvironmentVariable:
+    """Sets a variable for the processes described after it."""
+
+    def __init__(self, name, value):
+        self.name = name
+        self.value = value
+
+    def execute(self, context):
+        context.environment[context.perform_substitution(self.name)] = context.perform_substitution(self.value)

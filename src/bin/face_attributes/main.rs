@@ -1,0 +1,52 @@
+//! The command line: the robot's pipeline on files, for people without a robot and for measuring.
+
+mod detect;
+mod evaluate;
+mod progress;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Finds faces and classifies their emotion and apparent gender.
+#[derive(Parser)]
+#[command(version, after_help = "Exit status: 0 done; 1 an input failed, the others were done; 2 wrong usage.")]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Detect(detect::Args),
+    Evaluate(evaluate::Args),
+}
+
+/// How a command ended that could begin its work.
+enum Outcome {
+    Done,
+    AnInputFailed,
+}
+
+fn main() -> ExitCode {
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
+    let result = match Args::parse().command {
+        Command::Detect(args) => detect::run(&args),
+        Command::Evaluate(args) => evaluate::run(&args),
+    };
+    match result {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::AnInputFailed) => ExitCode::from(1),
+        // Whoever reads the output has seen enough, as `head` does.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,77 @@
+//! Classifies one attribute of a face: crop, network, estimate.
+
+use std::marker::PhantomData;
+use std::path::Path;
+
+use opencv::core::Mat;
+use opencv::prelude::*;
+
+use crate::attributes::{Attribute, Estimate};
+use crate::crop::{CropError, crop_face};
+use crate::geometry::BoundingBox;
+use crate::model::{Model, ModelError};
+use crate::parameters::ClassifierParameters;
+
+/// An attribute whose network is built into this library.
+pub trait BuiltIn: Attribute {
+    /// The network as an ONNX file.
+    const MODEL: &'static [u8];
+}
+
+impl BuiltIn for crate::attributes::Emotion {
+    const MODEL: &'static [u8] = include_bytes!("../models/emotion_mini_xception.onnx");
+}
+
+impl BuiltIn for crate::attributes::Gender {
+    const MODEL: &'static [u8] = include_bytes!("../models/gender_mini_xception.onnx");
+}
+
+/// Why one face could not be classified.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it all")]
+pub enum ClassifyError {
+    #[error(transparent)]
+    Crop(#[from] CropError),
+    #[error("the {task} network failed: {reason}")]
+    Network { task: &'static str, reason: String },
+}
+
+/// A network for the attribute `A`.
+#[derive(Debug)]
+pub struct Classifier<A> {
+    model: Model,
+    attribute: PhantomData<A>,
+}
+
+impl<A: BuiltIn> Classifier<A> {
+    /// Loads the network at `path`, or the one that is built in where `path` is `None`.
+    ///
+    /// # Errors
+    /// [`ModelError`] names the file and what is wrong with it.
+    pub fn load(path: Option<&Path>) -> Result<Self, ModelError> {
+        let model = match path {
+            Some(path) => Model::load::<A>(path)?,
+            None => Model::from_bytes::<A>(&format!("built-in {}", A::TASK), A::MODEL)?,
+        };
+        Ok(Self { model, attribute: PhantomData })
+    }
+
+    /// Classifies the face in the box `face` of `gray` (height x width, 8-bit, one channel).
+    ///
+    /// # Errors
+    /// [`ClassifyError`] where the box lies outside the image, or OpenCV or tract fail.
+    pub fn classify(
+        &self,
+        gray: &Mat,
+        face: BoundingBox,
+        parameters: &ClassifierParameters,
+    ) -> Result<Estimate<A>, ClassifyError> {
+        let crop = crop_face(gray, face, parameters.margin, self.model.input_size())?;
+        let pixels = crop.data_bytes().map_err(CropError::from)?;
+        let probabilities = self
+            .model
+            .run(pixels)
+            .map_err(|error| ClassifyError::Network { task: A::TASK, reason: format!("{error:#}") })?;
+        Ok(Estimate::from_probabilities(probabilities, parameters.min_confidence))
+    }
+}

@@ -1,0 +1,89 @@
+//! Between ROS messages and the library's types.
+
+use r2r::face_attributes::msg;
+use r2r::sensor_msgs::msg::{Image, RegionOfInterest};
+use r2r::std_msgs::msg::Header;
+
+use crate::attributes::{Attribute, Emotion, Estimate, Gender};
+use crate::encoding::{ByteOrder, UnsupportedEncoding};
+use crate::frame::{Frame, FrameError};
+use crate::geometry::BoundingBox;
+use crate::pipeline::FaceAttributes;
+
+/// Why an image message is no frame.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    #[error(transparent)]
+    Encoding(#[from] UnsupportedEncoding),
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+}
+
+/// Looks at an image message as a frame, without copying its pixels.
+pub fn frame_of(image: &Image) -> Result<Frame<'_>, ImageError> {
+    let byte_order = if image.is_bigendian == 0 { ByteOrder::LittleEndian } else { ByteOrder::BigEndian };
+    let [width, height, step] = [image.width, image.height, image.step].map(|n| n as usize);
+    Ok(Frame::new(width, height, step, image.encoding.parse()?, byte_order, &image.data)?)
+}
+
+/// The message for the faces of one image.
+pub fn faces_message(header: Header, faces: &[FaceAttributes]) -> msg::FaceAttributesArray {
+    msg::FaceAttributesArray { header, faces: faces.iter().map(face_message).collect() }
+}
+
+fn face_message(face: &FaceAttributes) -> msg::FaceAttributes {
+    msg::FaceAttributes {
+        id: face.id.to_string(),
+        roi: roi_message(face.roi),
+        emotion: face.emotion.as_ref().map_or_else(no_emotion, emotion_message),
+        gender: face.gender.as_ref().map_or_else(no_gender, gender_message),
+    }
+}
+
+fn roi_message(roi: BoundingBox) -> RegionOfInterest {
+    // Detected boxes lie inside the image, so that no side is negative.
+    let [x_offset, y_offset, width, height] = [roi.x, roi.y, roi.width, roi.height].map(i32::unsigned_abs);
+    RegionOfInterest { x_offset, y_offset, width, height, do_rectify: false }
+}
+
+fn emotion_message(estimate: &Estimate<Emotion>) -> msg::Emotion {
+    use msg::Emotion as M;
+    let label = match estimate.label {
+        Some(Emotion::Angry) => M::ANGRY,
+        Some(Emotion::Disgust) => M::DISGUST,
+        Some(Emotion::Fear) => M::FEAR,
+        Some(Emotion::Happy) => M::HAPPY,
+        Some(Emotion::Sad) => M::SAD,
+        Some(Emotion::Surprise) => M::SURPRISE,
+        Some(Emotion::Neutral) => M::NEUTRAL,
+        None => M::UNKNOWN,
+    };
+    M { label: label as u8, confidence: estimate.confidence, probabilities: estimate.probabilities.clone() }
+}
+
+fn gender_message(estimate: &Estimate<Gender>) -> msg::Gender {
+    use msg::Gender as M;
+    let label = match estimate.label {
+        Some(Gender::Woman) => M::WOMAN,
+        Some(Gender::Man) => M::MAN,
+        None => M::UNKNOWN,
+    };
+    M { label: label as u8, confidence: estimate.confidence, probabilities: estimate.probabilities.clone() }
+}
+
+fn no_emotion() -> msg::Emotion {
+    msg::Emotion {
+        label: msg::Emotion::UNKNOWN as u8,
+        confidence: 0.0,
+        probabilities: vec![0.0; Emotion::CLASSES.len()],
+    }
+}
+
+fn no_gender() -> msg::Gender {
+    msg::Gender { label: msg::Gender::UNKNOWN as u8, confidence: 0.0, probabilities: vec![0.0; Gender::CLASSES.len()] }
+}
+
+/// An image message of a picture given as blue, green, red bytes without padding.
+pub fn bgr_image(header: Header, width: u32, height: u32, data: Vec<u8>) -> Image {
+    Image { header, width, height, step: 3 * width, encoding: "bgr8".to_owned(), is_bigendian: 0, data }
+}

@@ -1,0 +1,167 @@
+//! Puts the node together, runs it until it is told to stop, and takes it apart.
+
+use std::any::Any;
+use std::panic;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, anyhow};
+use futures::{FutureExt, Stream, StreamExt};
+use r2r::sensor_msgs::msg::Image;
+use r2r::{Context, Node, QosProfile};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
+
+use crate::parameter_file::NODE_NAME;
+use crate::parameters::Reliability;
+use crate::pipeline::Pipeline;
+use crate::ros::logger;
+use crate::ros::mailbox::Mailbox;
+use crate::ros::parameters::SharedParameters;
+use crate::ros::silence::Silence;
+use crate::ros::worker::Worker;
+
+/// How long the spin thread waits for DDS at a time, and so the most that a stop has to wait for it.
+const SPIN_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// Runs the node until SIGINT or SIGTERM.
+///
+/// # Errors
+/// Where it cannot start: the message names the parameter, model or cascade that is wrong. And where one of its threads
+/// ends by itself.
+pub async fn run() -> anyhow::Result<()> {
+    let mut node = Node::create(create_context()?, NODE_NAME, "")?;
+    logger::forward_to_ros(node.logger())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+
+    let (parameters, parameter_services) = SharedParameters::declare(&mut node)?;
+    let pipeline = Pipeline::new(parameters.get())?;
+    let images = node.subscribe::<Image>("image", image_qos(parameters.get().image.reliability))?;
+    let mailbox = Arc::new(Mailbox::new());
+    let worker = Worker {
+        images: Arc::clone(&mailbox),
+        parameters,
+        pipeline,
+        // Reliable publishers are heard by every subscriber, also by a best-effort one.
+        faces: node.create_publisher("~/faces", QosProfile::default())?,
+        annotated: node.create_publisher("~/image_annotated", QosProfile::default().keep_last(1))?,
+    };
+
+    log::info!("waiting for images");
+    let counters = Arc::new(Counters::default());
+    let stop = Arc::new(AtomicBool::new(false));
+    let (inference, inference_ended) = spawn("inference", move || worker.run())?;
+    let (spinner, _) = spawn("ros_spin", {
+        let (stop, counters) = (Arc::clone(&stop), Arc::clone(&counters));
+        move || spin(node, &stop, &counters)
+    })?;
+    let services = serve_parameters(parameter_services);
+
+    let result = tokio::select! {
+        _ = interrupt.recv() => Ok(()),
+        _ = terminate.recv() => Ok(()),
+        () = forward_newest(images, &mailbox, &counters) => Err(anyhow!("the subscription to images ended")),
+        _ = inference_ended => Err(anyhow!("the inference thread ended")),
+    };
+
+    // The services go before the node that they belong to.
+    services.abort();
+    mailbox.close();
+    stop.store(true, Ordering::Relaxed);
+    join(inference)?;
+    join(spinner)?;
+    let Counters { received, dropped } = &*counters;
+    log::info!(
+        "stopped after {} images, of which {} were dropped for newer ones",
+        received.load(Ordering::Relaxed),
+        dropped.load(Ordering::Relaxed)
+    );
+    result
+}
+
+/// Images received and dropped so far.
+#[derive(Debug, Default)]
+struct Counters {
+    received: AtomicU64,
+    dropped: AtomicU64,
+}
+
+/// Initialises ROS from the process's arguments.
+fn create_context() -> anyhow::Result<Context> {
+    // r2r panics where rcl refuses an argument, for example a parameter file with a syntax error.
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(|_| {}));
+    let context = panic::catch_unwind(Context::create);
+    panic::set_hook(hook);
+    Ok(context.map_err(|payload| anyhow!("ROS refuses the arguments: {}", panic_message(&*payload)))??)
+}
+
+fn image_qos(reliability: Reliability) -> QosProfile {
+    match reliability {
+        Reliability::BestEffort => QosProfile::sensor_data(),
+        Reliability::Reliable => QosProfile::sensor_data().reliable(),
+    }
+}
+
+/// Moves the newest image into the mailbox, for as long as images come.
+async fn forward_newest(mut images: impl Stream<Item = Image> + Unpin, mailbox: &Mailbox<Image>, counters: &Counters) {
+    while let Some(mut newest) = images.next().await {
+        let mut received = 1;
+        // r2r queues images, and drops the new one once its queue is full.
+        while let Some(Some(newer)) = images.next().now_or_never() {
+            newest = newer;
+            received += 1;
+        }
+        let replaced = u64::from(mailbox.put(newest).is_some());
+        counters.received.fetch_add(received, Ordering::Relaxed);
+        counters.dropped.fetch_add(received - 1 + replaced, Ordering::Relaxed);
+    }
+}
+
+fn spin(mut node: Node, stop: &AtomicBool, counters: &Counters) {
+    let mut silence = Silence::new(Instant::now());
+    while !stop.load(Ordering::Relaxed) {
+        node.spin_once(SPIN_TIMEOUT);
+        silence.check(counters.received.load(Ordering::Relaxed), &node, Instant::now());
+    }
+}
+
+/// Answers the parameter services in the background, and says so if that ends.
+fn serve_parameters(services: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+    let services = tokio::spawn(services);
+    let handle = services.abort_handle();
+    tokio::spawn(async move {
+        // r2r panics where a client is gone before it has its answer.
+        if let Err(error) = services.await
+            && error.is_panic()
+        {
+            let reason = panic_message(&*error.into_panic());
+            log::error!("parameters can be read and set no more until the node is restarted: {reason}");
+        }
+    });
+    handle
+}
+
+/// Starts a named thread; the receiver is told when it ends, in whichever way.
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> anyhow::Result<(JoinHandle<()>, oneshot::Receiver<()>)> {
+    let (alive, ended) = oneshot::channel();
+    let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
+        let _alive = alive;
+        work();
+    });
+    Ok((thread.with_context(|| format!("cannot start the thread {name}"))?, ended))
+}
+
+fn join(thread: JoinHandle<()>) -> anyhow::Result<()> {
+    let name = thread.thread().name().unwrap_or_default().to_owned();
+    thread.join().map_err(|payload| anyhow!("the thread {name} failed: {}", panic_message(&*payload)))
+}
+
+fn panic_message(payload: &(dyn Any + Send)) -> &str {
+    let message = payload.downcast_ref::<String>().map(String::as_str);
+    message.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no reason given")
+}

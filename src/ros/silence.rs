@@ -1,0 +1,62 @@
+//! Says why no image arrives, which is what most first starts of a camera node stumble over.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use r2r::Node;
+use r2r::qos::ReliabilityPolicy;
+
+/// Time without an image after which the log asks whether the topic is right.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+const IMAGE_TYPE: &str = "sensor_msgs/msg/Image";
+
+/// Watches for the time since the last image.
+#[derive(Debug)]
+pub struct Silence {
+    images_seen: u64,
+    since: Instant,
+}
+
+impl Silence {
+    /// Begins to wait at the time `now`.
+    pub fn new(now: Instant) -> Self {
+        Self { images_seen: 0, since: now }
+    }
+
+    /// Warns, given the number of images so far, when there was none for a while; at most once in that while.
+    pub fn check(&mut self, images_seen: u64, node: &Node, now: Instant) {
+        if images_seen != self.images_seen {
+            *self = Self { images_seen, since: now };
+        } else if now.duration_since(self.since) >= PATIENCE {
+            self.since = now;
+            log::warn!(
+                "no image for {} s; images are published on: {}. Remap with -r image:=TOPIC; a reliable subscription \
+                 (image.reliability) hears no best_effort publisher",
+                PATIENCE.as_secs(),
+                image_topics(node).unwrap_or_else(|error| format!("unknown ({error})"))
+            );
+        }
+    }
+}
+
+/// The topics on which somebody else publishes images, with the reliability on offer.
+fn image_topics(node: &Node) -> r2r::Result<String> {
+    let own_node = node.name()?;
+    let mut topics = BTreeMap::new();
+    for (topic, types) in node.get_topic_names_and_types()? {
+        if !types.iter().any(|name| name == IMAGE_TYPE) {
+            continue;
+        }
+        for publisher in node.get_publishers_info_by_topic(&topic, false)? {
+            if publisher.node_name != own_node {
+                let is_reliable = matches!(publisher.qos_profile.reliability, ReliabilityPolicy::Reliable);
+                topics.insert(topic.clone(), if is_reliable { "reliable" } else { "best_effort" });
+            }
+        }
+    }
+    if topics.is_empty() {
+        return Ok("no topic".to_owned());
+    }
+    Ok(topics.iter().map(|(topic, offered)| format!("{topic} ({offered})")).collect::<Vec<_>>().join(", "))
+}

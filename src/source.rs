@@ -1,0 +1,145 @@
+//! Pictures from where people keep them: image files, folders of them, video files and cameras.
+
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use opencv::core::Mat;
+use opencv::imgcodecs::{self, imread};
+use opencv::prelude::*;
+use opencv::videoio::{self, VideoCapture};
+
+/// Endings of the image files that are read, in lower case.
+const IMAGE_EXTENSIONS: [&str; 9] = ["bmp", "jpeg", "jpg", "pgm", "png", "ppm", "tif", "tiff", "webp"];
+
+/// Why an input gives no picture.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
+pub enum SourceError {
+    #[error("{}: {source}", path.display())]
+    Unreadable { path: PathBuf, source: io::Error },
+    #[error("{}: holds no image file ({})", path.display(), IMAGE_EXTENSIONS.join(", "))]
+    NoImages { path: PathBuf },
+    #[error("{}: not an image that OpenCV reads", path.display())]
+    NotAnImage { path: PathBuf },
+    #[error("{}: neither an image nor a video or camera that OpenCV opens", path.display())]
+    NotAVideo { path: PathBuf },
+    #[error("{}: {source}", path.display())]
+    OpenCv { path: PathBuf, source: opencv::Error },
+}
+
+/// The image files in a folder, not in folders below it, in the order of their names.
+///
+/// # Errors
+/// [`SourceError`] names the folder that cannot be read or holds no image.
+pub fn images_in(folder: &Path) -> Result<Vec<PathBuf>, SourceError> {
+    let unreadable = |source| SourceError::Unreadable { path: folder.to_owned(), source };
+    let mut images = Vec::new();
+    for entry in fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        if is_image(&path) && path.is_file() {
+            images.push(path);
+        }
+    }
+    if images.is_empty() {
+        return Err(SourceError::NoImages { path: folder.to_owned() });
+    }
+    images.sort();
+    Ok(images)
+}
+
+/// Whether the file's name ends like that of an image.
+pub fn is_image(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    extension.is_some_and(|extension| IMAGE_EXTENSIONS.contains(&extension.to_ascii_lowercase().as_str()))
+}
+
+/// Reads an image file: height x width, 8-bit, blue, green, red, turned upright as its EXIF data say.
+///
+/// # Errors
+/// [`SourceError`] names the file that is missing or no image.
+pub fn read_bgr(path: &Path) -> Result<Mat, SourceError> {
+    read_image(path, imgcodecs::IMREAD_COLOR)
+}
+
+/// Reads an image file in grey: height x width, 8-bit, one channel, turned upright as its EXIF data say.
+///
+/// # Errors
+/// [`SourceError`] names the file that is missing or no image.
+pub fn read_gray(path: &Path) -> Result<Mat, SourceError> {
+    read_image(path, imgcodecs::IMREAD_GRAYSCALE)
+}
+
+fn read_image(path: &Path, flags: i32) -> Result<Mat, SourceError> {
+    // OpenCV answers a missing file and a broken one alike, with an empty picture.
+    fs::File::open(path).map_err(|source| SourceError::Unreadable { path: path.to_owned(), source })?;
+    match imread(path, flags) {
+        Ok(picture) if !picture.empty() => Ok(picture),
+        Ok(_) => Err(SourceError::NotAnImage { path: path.to_owned() }),
+        Err(source) => Err(SourceError::OpenCv { path: path.to_owned(), source }),
+    }
+}
+
+/// The pictures of one input, one after the other.
+pub struct Source {
+    path: PathBuf,
+    pictures: Pictures,
+}
+
+enum Pictures {
+    Image,
+    Video(VideoCapture),
+    End,
+}
+
+impl Source {
+    /// Opens an image file, a video file, or a camera by its device (`/dev/video0`).
+    ///
+    /// # Errors
+    /// [`SourceError`] names the file or device that is missing or cannot be opened.
+    pub fn open(path: &Path) -> Result<Self, SourceError> {
+        let pictures = if is_image(path) { Pictures::Image } else { Pictures::Video(open_video(path)?) };
+        Ok(Self { path: path.to_owned(), pictures })
+    }
+
+    /// How many pictures there are, as far as the file tells; a camera does not.
+    pub fn picture_count(&self) -> Option<u64> {
+        match &self.pictures {
+            Pictures::Image => Some(1),
+            Pictures::Video(capture) => {
+                let count = capture.get(videoio::CAP_PROP_FRAME_COUNT).unwrap_or(0.0);
+                (count >= 1.0).then_some(count as u64)
+            }
+            Pictures::End => Some(0),
+        }
+    }
+}
+
+impl Iterator for Source {
+    /// A picture: height x width, 8-bit, blue, green, red.
+    type Item = Result<Mat, SourceError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = match &mut self.pictures {
+            Pictures::Image => Some(read_bgr(&self.path)),
+            Pictures::Video(capture) => {
+                let mut frame = Mat::default();
+                match capture.read(&mut frame) {
+                    Ok(true) if !frame.empty() => return Some(Ok(frame)),
+                    Ok(_) => None,
+                    Err(source) => Some(Err(SourceError::OpenCv { path: self.path.clone(), source })),
+                }
+            }
+            Pictures::End => None,
+        };
+        self.pictures = Pictures::End;
+        next
+    }
+}
+
+fn open_video(path: &Path) -> Result<VideoCapture, SourceError> {
+    fs::File::open(path).map_err(|source| SourceError::Unreadable { path: path.to_owned(), source })?;
+    let no_video = || SourceError::NotAVideo { path: path.to_owned() };
+    let capture = VideoCapture::from_file(path.to_str().ok_or_else(no_video)?, videoio::CAP_ANY)
+        .map_err(|source| SourceError::OpenCv { path: path.to_owned(), source })?;
+    if capture.is_opened().unwrap_or(false) { Ok(capture) } else { Err(no_video()) }
+}
