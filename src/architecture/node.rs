@@ -94,7 +94,7 @@ pub struct Node {
     pub name: String,
     /// What it computes.
     pub op: Op,
-    /// Positions in [`Network::nodes`] of what it takes: none for the input, two for a sum, else
+    /// Positions in [`Network::nodes`](super::Network::nodes) of what it takes: none for the input, two for a sum, else
     /// one. Always earlier ones.
     pub inputs: Vec<usize>,
     /// Shape of what it takes (each of them, for a sum).

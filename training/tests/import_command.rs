@@ -1,5 +1,7 @@
 //! The subcommand `import` with files that it has to refuse.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs;
 
 use assert_cmd::Command;
@@ -10,13 +12,7 @@ fn refusal(folder: &TempDir, file: &str) -> String {
     let out = folder.path().join("out.onnx");
     let assert = Command::cargo_bin("face_attributes_training")
         .unwrap()
-        .args([
-            "import",
-            "--task",
-            "emotion",
-            "--source-package",
-            "a package",
-        ])
+        .args(["import", "--task", "emotion", "--source-package", "a package"])
         .arg(folder.path().join(file))
         .arg("--out")
         .arg(&out)
@@ -33,13 +29,7 @@ fn refusals_name_the_file() {
     fs::write(folder.path().join("text.hdf5"), "no HDF5").unwrap();
     fs::write(folder.path().join("empty.json"), "{}").unwrap();
     fs::write(folder.path().join("weights.pt"), "").unwrap();
-    for file in [
-        "missing.hdf5",
-        "missing.json",
-        "text.hdf5",
-        "empty.json",
-        "weights.pt",
-    ] {
+    for file in ["missing.hdf5", "missing.json", "text.hdf5", "empty.json", "weights.pt"] {
         let message = refusal(&folder, file);
         assert!(message.contains(file), "{message}");
     }

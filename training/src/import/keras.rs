@@ -208,11 +208,7 @@ mod tests {
     use super::*;
 
     fn layer(class_name: &str, name: &str, input: &str, config: Value) -> Value {
-        let inbound_nodes = if input.is_empty() {
-            json!([])
-        } else {
-            json!([[[input, 0, 0, {}]]])
-        };
+        let inbound_nodes = if input.is_empty() { json!([]) } else { json!([[[input, 0, 0, {}]]]) };
         json!({
             "class_name": class_name, "name": name, "config": config, "inbound_nodes": inbound_nodes
         })
@@ -236,19 +232,9 @@ mod tests {
         vec![
             layer("InputLayer", "input_1", "", input),
             layer("Conv2D", "conv2d_1", "input_1", convolution()),
-            layer(
-                "BatchNormalization",
-                "bn",
-                "conv2d_1",
-                json!({"epsilon": 0.001, "axis": -1}),
-            ),
+            layer("BatchNormalization", "bn", "conv2d_1", json!({"epsilon": 0.001, "axis": -1})),
             layer("SeparableConv2D", "separable", "bn", separable),
-            layer(
-                "Activation",
-                "activation_1",
-                "separable",
-                json!({"activation": "relu"}),
-            ),
+            layer("Activation", "activation_1", "separable", json!({"activation": "relu"})),
         ]
     }
 
@@ -264,15 +250,9 @@ mod tests {
         ("separable", "pointwise_kernel", &[1, 1, 4, 5]),
     ];
 
-    fn read_file_of(
-        layers: &[Value],
-        tensors: &[(&str, &str, &[u64])],
-    ) -> anyhow::Result<SourceNetwork> {
+    fn read_file_of(layers: &[Value], tensors: &[(&str, &str, &[u64])]) -> anyhow::Result<SourceNetwork> {
         let config = json!({"class_name": "Model", "config": {"layers": layers}});
-        let mut file = Hdf5Builder::new().attribute(AttributeBuilder::fixed_string(
-            "model_config",
-            config.to_string(),
-        ));
+        let mut file = Hdf5Builder::new().attribute(AttributeBuilder::fixed_string("model_config", config.to_string()));
         for layer in ["conv2d_1", "bn", "separable"] {
             let names: Vec<_> = tensors
                 .iter()
@@ -303,37 +283,14 @@ mod tests {
     #[test]
     fn kernels_come_out_channels_first() {
         let network = read_file_of(&small_network(), &TENSORS).unwrap();
-        assert_eq!(
-            network.input,
-            Shape {
-                channels: 2,
-                height: 12,
-                width: 16
-            }
-        );
+        assert_eq!(network.input, Shape { channels: 2, height: 12, width: 16 });
         assert_eq!(network.files[0].name, "small.hdf5");
         let names: Vec<_> = network.layers.iter().map(|it| it.name.as_str()).collect();
-        assert_eq!(
-            names,
-            [
-                "input_1",
-                "conv2d_1",
-                "bn",
-                "separable/depthwise",
-                "separable",
-                "activation_1"
-            ]
-        );
+        assert_eq!(names, ["input_1", "conv2d_1", "bn", "separable/depthwise", "separable", "activation_1"]);
         assert_eq!(network.layers[3].inputs, ["bn"]);
         assert_eq!(network.layers[4].inputs, ["separable/depthwise"]);
 
-        let SourceOp::Conv {
-            weight,
-            offset,
-            stride: 2,
-            padding: Padding::Same,
-        } = &network.layers[1].op
-        else {
+        let SourceOp::Conv { weight, offset, stride: 2, padding: Padding::Same } = &network.layers[1].op else {
             panic!("not the convolution that was written");
         };
         assert_eq!(weight.dim(), (4, 2, 3, 3));
@@ -341,25 +298,13 @@ mod tests {
         assert_eq!(weight[[3, 1, 2, 0]], (((2 * 3) * 2 + 1) * 4 + 3) as f32);
         assert_eq!(offset.as_ref().unwrap().to_vec(), [0.0, 1.0, 2.0, 3.0]);
 
-        let SourceOp::Conv {
-            weight,
-            offset: None,
-            stride: 1,
-            ..
-        } = &network.layers[3].op
-        else {
+        let SourceOp::Conv { weight, offset: None, stride: 1, .. } = &network.layers[3].op else {
             panic!("not the depth-wise part that was written");
         };
         assert_eq!(weight.dim(), (4, 1, 3, 3));
         assert_eq!(weight[[3, 0, 0, 2]], (2 * 4 + 3) as f32);
 
-        let SourceOp::Conv {
-            weight,
-            offset: None,
-            stride: 1,
-            ..
-        } = &network.layers[4].op
-        else {
+        let SourceOp::Conv { weight, offset: None, stride: 1, .. } = &network.layers[4].op else {
             panic!("not the point-wise part that was written");
         };
         assert_eq!(weight.dim(), (5, 4, 1, 1));
@@ -374,41 +319,18 @@ mod tests {
             error(&layers, &TENSORS)
         };
         assert_eq!(
-            with(
-                2,
-                layer(
-                    "BatchNormalization",
-                    "bn",
-                    "conv2d_1",
-                    json!({"epsilon": 0.5})
-                )
-            ),
+            with(2, layer("BatchNormalization", "bn", "conv2d_1", json!({"epsilon": 0.5}))),
             "layer \"bn\": epsilon is 0.5, expected 0.001"
         );
         let mut dilated = convolution();
         dilated["dilation_rate"] = json!([2, 2]);
-        assert_eq!(
-            with(1, layer("Conv2D", "conv2d_1", "input_1", dilated)),
-            "layer \"conv2d_1\": it is dilated"
-        );
+        assert_eq!(with(1, layer("Conv2D", "conv2d_1", "input_1", dilated)), "layer \"conv2d_1\": it is dilated");
         let mut oblong = convolution();
         oblong["strides"] = json!([1, 2]);
-        assert_eq!(
-            with(1, layer("Conv2D", "conv2d_1", "input_1", oblong)),
-            "layer \"conv2d_1\": 1x2 is not square"
-        );
-        let message = with(
-            4,
-            layer("Dense", "dense_1", "separable", json!({"units": 7})),
-        );
-        assert!(
-            message.starts_with("layer \"dense_1\": unknown variant `Dense`"),
-            "{message}"
-        );
-        assert_eq!(
-            error(&small_network()[1..], &TENSORS),
-            "there is no InputLayer"
-        );
+        assert_eq!(with(1, layer("Conv2D", "conv2d_1", "input_1", oblong)), "layer \"conv2d_1\": 1x2 is not square");
+        let message = with(4, layer("Dense", "dense_1", "separable", json!({"units": 7})));
+        assert!(message.starts_with("layer \"dense_1\": unknown variant `Dense`"), "{message}");
+        assert_eq!(error(&small_network()[1..], &TENSORS), "there is no InputLayer");
     }
 
     #[test]

@@ -130,20 +130,10 @@ mod tests {
     use super::*;
 
     fn network() -> Network {
-        let conv = |filters, kernel, bias| Layer::Conv {
-            filters,
-            kernel,
-            stride: 1,
-            padding: Padding::Same,
-            bias,
-        };
+        let conv = |filters, kernel, bias| Layer::Conv { filters, kernel, stride: 1, padding: Padding::Same, bias };
         Network::build(&Architecture {
             name: "test",
-            input: Shape {
-                channels: 1,
-                height: 4,
-                width: 6,
-            },
+            input: Shape { channels: 1, height: 4, width: 6 },
             layers: vec![
                 Layer::Residual {
                     main: vec![conv(2, 1, false), Layer::BatchNorm, Layer::Relu],
@@ -157,11 +147,7 @@ mod tests {
 
     fn layer(name: &str, inputs: &[&str], op: SourceOp) -> SourceLayer {
         let inputs = inputs.iter().map(|&input| input.to_owned()).collect();
-        SourceLayer {
-            name: name.to_owned(),
-            inputs,
-            op,
-        }
+        SourceLayer { name: name.to_owned(), inputs, op }
     }
 
     fn conv(shape: (usize, usize, usize), value: f32, offset: Option<Array1<f32>>) -> SourceOp {
@@ -184,11 +170,7 @@ mod tests {
         vec![
             layer("last", &["sum"], conv((1, 2, 1), 30.0, Some(arr1(&[31.0])))),
             layer("sum", &["side", "rectified"], SourceOp::Add),
-            layer(
-                "side",
-                &["input"],
-                conv((2, 1, 3), 20.0, Some(arr1(&[21.0, 22.0]))),
-            ),
+            layer("side", &["input"], conv((2, 1, 3), 20.0, Some(arr1(&[21.0, 22.0])))),
             layer("rectified", &["normal"], SourceOp::Relu),
             layer("normal", &["main"], batch_norm),
             layer("main", &["input"], conv((2, 1, 1), 10.0, None)),
@@ -211,34 +193,13 @@ mod tests {
     #[test]
     fn layers_are_found_by_what_they_compute_and_take() {
         let weights = weights_from_layers(&network(), &layers()).unwrap();
-        assert_eq!(
-            values(&weights, "module_1/main/conv_1.weight"),
-            [10.0, 10.0]
-        );
-        assert_eq!(
-            values(&weights, "module_1/main/batch_norm_1.scale"),
-            [1.0, 2.0]
-        );
-        assert_eq!(
-            values(&weights, "module_1/main/batch_norm_1.bias"),
-            [3.0, 4.0]
-        );
-        assert_eq!(
-            values(&weights, "module_1/main/batch_norm_1.mean"),
-            [5.0, 6.0]
-        );
-        assert_eq!(
-            values(&weights, "module_1/main/batch_norm_1.variance"),
-            [7.0, 8.0]
-        );
-        assert_eq!(
-            values(&weights, "module_1/shortcut/conv_1.weight"),
-            [20.0; 18]
-        );
-        assert_eq!(
-            values(&weights, "module_1/shortcut/conv_1.bias"),
-            [21.0, 22.0]
-        );
+        assert_eq!(values(&weights, "module_1/main/conv_1.weight"), [10.0, 10.0]);
+        assert_eq!(values(&weights, "module_1/main/batch_norm_1.scale"), [1.0, 2.0]);
+        assert_eq!(values(&weights, "module_1/main/batch_norm_1.bias"), [3.0, 4.0]);
+        assert_eq!(values(&weights, "module_1/main/batch_norm_1.mean"), [5.0, 6.0]);
+        assert_eq!(values(&weights, "module_1/main/batch_norm_1.variance"), [7.0, 8.0]);
+        assert_eq!(values(&weights, "module_1/shortcut/conv_1.weight"), [20.0; 18]);
+        assert_eq!(values(&weights, "module_1/shortcut/conv_1.bias"), [21.0, 22.0]);
         assert_eq!(values(&weights, "conv_1.bias"), [31.0]);
     }
 
@@ -246,19 +207,9 @@ mod tests {
     fn a_folded_batch_norm_only_adds() {
         let network = Network::build(&Architecture {
             name: "test",
-            input: Shape {
-                channels: 1,
-                height: 4,
-                width: 6,
-            },
+            input: Shape { channels: 1, height: 4, width: 6 },
             layers: vec![
-                Layer::Conv {
-                    filters: 2,
-                    kernel: 1,
-                    stride: 1,
-                    padding: Padding::Valid,
-                    bias: false,
-                },
+                Layer::Conv { filters: 2, kernel: 1, stride: 1, padding: Padding::Valid, bias: false },
                 Layer::BatchNorm,
                 Layer::Relu,
             ],
@@ -266,11 +217,7 @@ mod tests {
         .unwrap();
         let layers = [
             layer("input", &[], SourceOp::Input),
-            layer(
-                "fused",
-                &["input"],
-                conv((2, 1, 1), 10.0, Some(arr1(&[3.0, 4.0]))),
-            ),
+            layer("fused", &["input"], conv((2, 1, 1), 10.0, Some(arr1(&[3.0, 4.0])))),
             layer("rectified", &["fused"], SourceOp::Relu),
         ];
         let weights = weights_from_layers(&network, &layers).unwrap();
@@ -284,26 +231,15 @@ mod tests {
     #[test]
     fn another_network_is_refused_by_layer() {
         let mut stride = layers();
-        let SourceOp::Conv { stride: side, .. } = &mut stride[0].op else {
-            panic!()
-        };
+        let SourceOp::Conv { stride: side, .. } = &mut stride[0].op else { panic!() };
         *side = 2;
         let message = error(&stride);
-        assert!(
-            message.starts_with("no layer for conv_1: expected Conv { filters: 1"),
-            "{message}"
-        );
-        assert!(
-            message.contains("after [sum], found [last (Conv { filters: 1"),
-            "{message}"
-        );
+        assert!(message.starts_with("no layer for conv_1: expected Conv { filters: 1"), "{message}");
+        assert!(message.contains("after [sum], found [last (Conv { filters: 1"), "{message}");
 
         let mut ambiguous = layers();
         ambiguous.push(layer("twin", &["normal"], SourceOp::Relu));
-        assert_eq!(
-            error(&ambiguous),
-            "more than one layer for module_1/main/relu_1: rectified, twin"
-        );
+        assert_eq!(error(&ambiguous), "more than one layer for module_1/main/relu_1: rectified, twin");
 
         let mut longer = layers();
         longer.push(layer("extra", &["last"], conv((1, 1, 1), 1.0, None)));
@@ -319,9 +255,6 @@ mod tests {
             mean: arr1(&[5.0, 6.0]),
             variance: arr1(&[7.0, 8.0]),
         };
-        assert_eq!(
-            error(&layers),
-            "module_1/main/batch_norm_1.bias has shape [1], expected [2]"
-        );
+        assert_eq!(error(&layers), "module_1/main/batch_norm_1.bias has shape [1], expected [2]");
     }
 }

@@ -301,18 +301,8 @@ mod tests {
         vec![
             node("Placeholder", "x", &[], json!({"shape": {"shape": shape}})),
             node("Const", "w", &[], json!({})),
-            node(
-                "_FusedConv2D",
-                "relu",
-                &["x", "w", "b"],
-                fused(&["BiasAdd", "Relu"]),
-            ),
-            node(
-                "DepthwiseConv2dNative",
-                "depthwise",
-                &["relu", "d"],
-                depthwise,
-            ),
+            node("_FusedConv2D", "relu", &["x", "w", "b"], fused(&["BiasAdd", "Relu"])),
+            node("DepthwiseConv2dNative", "depthwise", &["relu", "d"], depthwise),
             node("Mean", "mean", &["depthwise", "axes"], json!({})),
             node("Identity", "Identity", &["mean"], json!({})),
         ]
@@ -331,9 +321,7 @@ mod tests {
             "modelTopology": {"node": nodes},
             "weightsManifest": [{"paths": ["small.bin"], "weights": weights}],
         });
-        let mut bytes: Vec<u8> = (0..72 + 4 + 36)
-            .flat_map(|it| (it as f32).to_le_bytes())
-            .collect();
+        let mut bytes: Vec<u8> = (0..72 + 4 + 36).flat_map(|it| (it as f32).to_le_bytes()).collect();
         bytes.extend([1_i32, 2].iter().flat_map(|it| it.to_le_bytes()));
         bytes.resize(byte_count, 0);
         std::fs::write(folder.path().join("small.bin"), bytes)?;
@@ -354,40 +342,15 @@ mod tests {
     #[test]
     fn a_fused_convolution_becomes_two_layers() {
         let network = read_files_of(&small_network(), BYTE_COUNT).unwrap();
-        assert_eq!(
-            network.input,
-            Shape {
-                channels: 2,
-                height: 12,
-                width: 16
-            }
-        );
+        assert_eq!(network.input, Shape { channels: 2, height: 12, width: 16 });
         let files: Vec<_> = network.files.iter().map(|it| it.name.as_str()).collect();
         assert_eq!(files, ["small.json", "small.bin"]);
-        let layers: Vec<_> = network
-            .layers
-            .iter()
-            .map(|it| (it.name.as_str(), it.inputs.join(",")))
-            .collect();
-        let expected = [
-            ("x", ""),
-            ("relu/BiasAdd", "x"),
-            ("relu", "relu/BiasAdd"),
-            ("depthwise", "relu"),
-            ("mean", "depthwise"),
-        ];
-        assert_eq!(
-            layers,
-            expected.map(|(name, inputs)| (name, inputs.to_owned()))
-        );
+        let layers: Vec<_> = network.layers.iter().map(|it| (it.name.as_str(), it.inputs.join(","))).collect();
+        let expected =
+            [("x", ""), ("relu/BiasAdd", "x"), ("relu", "relu/BiasAdd"), ("depthwise", "relu"), ("mean", "depthwise")];
+        assert_eq!(layers, expected.map(|(name, inputs)| (name, inputs.to_owned())));
 
-        let SourceOp::Conv {
-            weight,
-            offset,
-            stride: 2,
-            padding: Padding::Valid,
-        } = &network.layers[1].op
-        else {
+        let SourceOp::Conv { weight, offset, stride: 2, padding: Padding::Valid } = &network.layers[1].op else {
             panic!("not the convolution that was written");
         };
         assert_eq!(weight.dim(), (4, 2, 3, 3));
@@ -395,12 +358,7 @@ mod tests {
         assert_eq!(weight[[3, 1, 2, 0]], (((2 * 3) * 2 + 1) * 4 + 3) as f32);
         assert_eq!(offset.as_ref().unwrap().to_vec(), [72.0, 73.0, 74.0, 75.0]);
 
-        let SourceOp::Conv {
-            weight,
-            offset: None,
-            ..
-        } = &network.layers[3].op
-        else {
+        let SourceOp::Conv { weight, offset: None, .. } = &network.layers[3].op else {
             panic!("not the depth-wise convolution that was written");
         };
         assert_eq!(weight[[3, 0, 0, 2]], (76 + 2 * 4 + 3) as f32);
@@ -414,27 +372,11 @@ mod tests {
             error(&nodes, BYTE_COUNT)
         };
         assert_eq!(
-            with(
-                2,
-                node(
-                    "_FusedConv2D",
-                    "relu",
-                    &["x", "w", "b"],
-                    fused(&["BiasAdd", "Elu"])
-                )
-            ),
+            with(2, node("_FusedConv2D", "relu", &["x", "w", "b"], fused(&["BiasAdd", "Elu"]))),
             "node \"relu\": fused with BiasAdd,Elu, expected BiasAdd or BiasAdd,Relu"
         );
         assert_eq!(
-            with(
-                2,
-                node(
-                    "_FusedConv2D",
-                    "relu",
-                    &["x", "w", "c"],
-                    fused(&["BiasAdd"])
-                )
-            ),
+            with(2, node("_FusedConv2D", "relu", &["x", "w", "c"], fused(&["BiasAdd"]))),
             "node \"relu\": there is no tensor c"
         );
         assert_eq!(
@@ -442,25 +384,13 @@ mod tests {
             "node \"mean\": mean over axes [72, 73, 74, 75], expected [1, 2]"
         );
         let message = with(4, node("MatMul", "dense", &["depthwise"], json!({})));
-        assert!(
-            message.starts_with("node \"dense\": unknown variant `MatMul`"),
-            "{message}"
-        );
-        assert_eq!(
-            error(&small_network()[1..], BYTE_COUNT),
-            "there is no Placeholder"
-        );
+        assert!(message.starts_with("node \"dense\": unknown variant `MatMul`"), "{message}");
+        assert_eq!(error(&small_network()[1..], BYTE_COUNT), "there is no Placeholder");
     }
 
     #[test]
     fn a_binary_file_of_another_length_is_named() {
-        assert_eq!(
-            error(&small_network(), BYTE_COUNT - 4),
-            "small.bin: tensor axes needs 8 bytes, 4 are left"
-        );
-        assert_eq!(
-            error(&small_network(), BYTE_COUNT + 3),
-            "small.bin: 3 bytes belong to no tensor"
-        );
+        assert_eq!(error(&small_network(), BYTE_COUNT - 4), "small.bin: tensor axes needs 8 bytes, 4 are left");
+        assert_eq!(error(&small_network(), BYTE_COUNT + 3), "small.bin: 3 bytes belong to no tensor");
     }
 }
