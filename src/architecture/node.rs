@@ -29,7 +29,7 @@ impl Pads {
     }
 }
 
-/// What a [`Node`] computes. Sizes as in [`Layer`], with the padding resolved.
+/// What a [`Node`] computes. Sizes as in [`Layer`](super::Layer), with the padding resolved.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the fields are those of `Layer`, documented there")]
 pub enum Op {
