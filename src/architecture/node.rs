@@ -17,11 +17,11 @@ pub struct Pads {
 
 impl Pads {
     /// Padding with which a window gives `ceil(size / stride)` values per axis; the larger half at
-    /// the end, as in TensorFlow.
+    /// the end, as in TensorFlow. `stride` is at least 1.
     pub fn same(input: Shape, kernel: usize, stride: usize) -> Self {
         let total = |size: usize| {
-            let last_window_end = (size.div_ceil(stride) - 1) * stride + kernel;
-            last_window_end.saturating_sub(size)
+            let last_window_start = size.saturating_sub(1) / stride * stride;
+            (last_window_start + kernel).saturating_sub(size)
         };
         let (rows, columns) = (total(input.height), total(input.width));
         let (top, left) = (rows / 2, columns / 2);

@@ -327,7 +327,12 @@ mod tests {
         assert_eq!(with(1, layer("Conv2D", "conv2d_1", "input_1", dilated)), "layer \"conv2d_1\": it is dilated");
         let mut oblong = convolution();
         oblong["strides"] = json!([1, 2]);
-        assert_eq!(with(1, layer("Conv2D", "conv2d_1", "input_1", oblong)), "layer \"conv2d_1\": 1x2 is not square");
+        assert_eq!(
+            with(1, layer("Conv2D", "conv2d_1", "input_1", oblong.clone())),
+            "layer \"conv2d_1\": 1x2 is no square"
+        );
+        oblong["strides"] = json!([0, 0]);
+        assert_eq!(with(1, layer("Conv2D", "conv2d_1", "input_1", oblong)), "layer \"conv2d_1\": 0x0 is no square");
         let message = with(4, layer("Dense", "dense_1", "separable", json!({"units": 7})));
         assert!(message.starts_with("layer \"dense_1\": unknown variant `Dense`"), "{message}");
         assert_eq!(error(&small_network()[1..], &TENSORS), "there is no InputLayer");

@@ -165,7 +165,8 @@ pub fn read(path: &Path) -> anyhow::Result<SourceNetwork> {
 
 fn read_tensors(tensors: &mut Tensors, entries: &[WeightsEntry], mut bytes: &[u8]) -> anyhow::Result<()> {
     for entry in entries {
-        let size = 4 * entry.shape.iter().product::<usize>();
+        let size = entry.shape.iter().try_fold(4_usize, |size, &side| size.checked_mul(side));
+        let size = size.with_context(|| format!("tensor {} has shape {:?}", entry.name, entry.shape))?;
         let (head, rest) = bytes
             .split_at_checked(size)
             .with_context(|| format!("tensor {} needs {size} bytes, {} are left", entry.name, bytes.len()))?;
