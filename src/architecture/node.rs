@@ -17,11 +17,11 @@ pub struct Pads {
 
 impl Pads {
     /// Padding with which a window gives `ceil(size / stride)` values per axis; the larger half at
-    /// the end, as in TensorFlow.
+    /// the end, as in TensorFlow. `stride` is at least 1.
     pub fn same(input: Shape, kernel: usize, stride: usize) -> Self {
         let total = |size: usize| {
-            let last_window_end = (size.div_ceil(stride) - 1) * stride + kernel;
-            last_window_end.saturating_sub(size)
+            let last_window_start = size.saturating_sub(1) / stride * stride;
+            (last_window_start + kernel).saturating_sub(size)
         };
         let (rows, columns) = (total(input.height), total(input.width));
         let (top, left) = (rows / 2, columns / 2);
@@ -29,7 +29,7 @@ impl Pads {
     }
 }
 
-/// What a [`Node`] computes. Sizes as in [`Layer`], with the padding resolved.
+/// What a [`Node`] computes. Sizes as in [`Layer`](super::Layer), with the padding resolved.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the fields are those of `Layer`, documented there")]
 pub enum Op {
@@ -94,7 +94,7 @@ pub struct Node {
     pub name: String,
     /// What it computes.
     pub op: Op,
-    /// Positions in [`Network::nodes`] of what it takes: none for the input, two for a sum, else
+    /// Positions in [`Network::nodes`](super::Network::nodes) of what it takes: none for the input, two for a sum, else
     /// one. Always earlier ones.
     pub inputs: Vec<usize>,
     /// Shape of what it takes (each of them, for a sum).

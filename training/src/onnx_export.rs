@@ -165,3 +165,162 @@ fn value_info(name: &str, shape: &[usize]) -> ValueInfoProto {
         ..Default::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    use clap::ValueEnum;
+    use face_attributes::architecture::{Architecture, Layer, Padding, Shape, mini_xception, sequential_fully_cnn};
+    use ndarray::{Array, ArrayD, IxDyn};
+    use prost::Message;
+    use tract_onnx::prelude::*;
+
+    use super::*;
+
+    fn card() -> ModelCard {
+        ModelCard {
+            task: Task::Gender,
+            source: "a file of a package".to_owned(),
+            source_sha256: "0123".to_owned(),
+            license: "MIT".to_owned(),
+        }
+    }
+
+    /// Every weight is `value(parameter name, position)`.
+    fn weights(network: &Network, value: impl Fn(&str, usize) -> f32) -> Weights {
+        let tensors = network.parameters().map(|parameter| {
+            let count = parameter.shape.iter().product();
+            let values = (0..count).map(|position| value(&parameter.name, position)).collect();
+            let tensor = Array::from_shape_vec(IxDyn(&parameter.shape), values).unwrap();
+            (parameter.name, tensor)
+        });
+        Weights::new(network, tensors.collect()).unwrap()
+    }
+
+    /// What tract computes at the named values of a model.
+    fn run(model: &ModelProto, outputs: &[&str], image: ArrayD<f32>) -> Vec<ArrayD<f32>> {
+        let plan = onnx()
+            .model_for_proto_model(model)
+            .unwrap()
+            .with_outputs_by_name(outputs)
+            .unwrap()
+            .into_optimized()
+            .unwrap()
+            .into_runnable()
+            .unwrap();
+        let results = plan.run(tvec!(Tensor::from(image).into_tvalue())).unwrap();
+        results.iter().map(|it| it.to_plain_array_view::<f32>().unwrap().to_owned()).collect()
+    }
+
+    // 4 rows with stride 2 are padded only below, 7 columns on both sides: a weight that picks the
+    // corner of its window shows that each padding is on its side.
+    #[test]
+    fn padding_is_on_its_side() {
+        let conv = |filters| Layer::Conv { filters, kernel: 3, stride: 2, padding: Padding::Same, bias: false };
+        let network = Network::build(&Architecture {
+            name: "test",
+            input: Shape { channels: 1, height: 4, width: 7 },
+            layers: vec![conv(2), conv(2), Layer::GlobalAveragePool, Layer::Softmax],
+        })
+        .unwrap();
+        // Filter 0 picks the first element of the window, filter 1 the last.
+        let weights = weights(&network, |_, position| f32::from(position == 0 || position == 9 + 8));
+        let model = onnx_from_network(&network, &weights, &card()).unwrap();
+        let image = Array::from_shape_fn((1, 1, 4, 7), |(_, _, row, column)| 10.0 * (row + 1) as f32 + column as f32);
+        let maps = run(&model, &["conv_1"], image.into_dyn()).remove(0);
+        let first = [0.0, 11.0, 13.0, 15.0, 0.0, 31.0, 33.0, 35.0];
+        let last = [31.0, 33.0, 35.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+        assert_eq!(maps.shape(), [1, 2, 2, 4]);
+        assert_eq!(maps.into_raw_vec_and_offset().0, [first, last].concat());
+    }
+
+    // Worked by hand: (x - mean) / sqrt(variance + epsilon) * scale + bias.
+    #[test]
+    fn batch_norm_uses_its_parameters_in_order() {
+        let network = Network::build(&Architecture {
+            name: "test",
+            input: Shape { channels: 2, height: 1, width: 1 },
+            layers: vec![Layer::BatchNorm, Layer::Dropout { rate: 0.5 }, Layer::Softmax],
+        })
+        .unwrap();
+        let weights = weights(&network, |name, position| match name {
+            "batch_norm_1.scale" => [2.0, 3.0][position],
+            "batch_norm_1.bias" => [5.0, 7.0][position],
+            "batch_norm_1.mean" => [11.0, 13.0][position],
+            _ => [4.0 - BATCH_NORM_EPSILON, 16.0 - BATCH_NORM_EPSILON][position],
+        });
+        let model = onnx_from_network(&network, &weights, &card()).unwrap();
+        let image = Array::from_shape_vec(IxDyn(&[1, 2, 1, 1]), vec![17.0, 21.0]).unwrap();
+        let normalized = run(&model, &["batch_norm_1"], image).remove(0);
+        assert_eq!(normalized.into_raw_vec_and_offset().0, [11.0, 13.0]);
+    }
+
+    #[test]
+    fn both_networks_of_the_paper_run_in_tract() {
+        let shape = |channels| Shape { channels, height: 48, width: 40 };
+        for table in [mini_xception(shape(1), 2), sequential_fully_cnn(shape(3), 2)] {
+            let network = Network::build(&table).unwrap();
+            let weights = weights(&network, |name, position| match name.rsplit('.').next() {
+                Some("variance" | "scale") => 1.0,
+                _ => 0.1 * (position as f32).sin(),
+            });
+            let model = onnx_from_network(&network, &weights, &card()).unwrap();
+            let channels = network.input_shape().channels;
+            let image = Array::from_shape_fn((1, channels, 48, 40), |(_, channel, row, column)| {
+                ((channel + 3 * row + 7 * column) as f32).sin()
+            });
+            let probabilities = run(&model, &[OUTPUT_NAME], image.into_dyn()).remove(0);
+            assert_eq!(probabilities.shape(), [1, 2], "{}", network.name());
+            assert!((probabilities.sum() - 1.0).abs() < 1e-6, "{probabilities}");
+        }
+    }
+
+    #[test]
+    fn a_network_without_probabilities_is_refused() {
+        let network = Network::build(&Architecture {
+            name: "test",
+            input: Shape { channels: 1, height: 2, width: 2 },
+            layers: vec![Layer::GlobalAveragePool, Layer::Relu],
+        })
+        .unwrap();
+        let error = onnx_from_network(&network, &weights(&network, |_, _| 0.0), &card());
+        assert_eq!(error.unwrap_err().to_string(), "the network ends with relu_1, expected a softmax");
+    }
+
+    // The weights' sources are not in the repository: what can be repeated here is everything from
+    // the weights on.
+    #[test]
+    fn the_shipped_models_are_what_the_exporter_writes() {
+        for (task, classes) in [(Task::Emotion, 7), (Task::Gender, 2)] {
+            let path = shipped_model(task);
+            let bytes = fs::read(&path).unwrap();
+            let model = ModelProto::decode(bytes.as_slice()).unwrap();
+            let metadata: BTreeMap<_, _> =
+                model.metadata_props.iter().map(|it| (it.key.as_str(), it.value.clone())).collect();
+            let card = ModelCard {
+                task: Task::from_str(&metadata["task"], false).unwrap(),
+                source: metadata["source"].clone(),
+                source_sha256: metadata["source_sha256"].clone(),
+                license: metadata["license"].clone(),
+            };
+            let tensors = model.graph.unwrap().initializer.into_iter().map(|tensor| {
+                let shape: Vec<usize> = tensor.dims.iter().map(|&size| size as usize).collect();
+                let values = tensor.raw_data.chunks_exact(4).map(|it| f32::from_le_bytes(it.try_into().unwrap()));
+                (tensor.name, Array::from_shape_vec(IxDyn(&shape), values.collect()).unwrap())
+            });
+            let input = Shape { channels: 1, height: 64, width: 64 };
+            let network = Network::build(&mini_xception(input, classes)).unwrap();
+            let weights = Weights::new(&network, tensors.collect()).unwrap();
+            let again = onnx_from_network(&network, &weights, &card).unwrap().encode_to_vec();
+            assert!(again == bytes, "{} differs", path.display());
+        }
+    }
+
+    fn shipped_model(task: Task) -> PathBuf {
+        let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models");
+        models.join(format!("{}_mini_xception.onnx", task.name()))
+    }
+}

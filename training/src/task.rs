@@ -1,6 +1,7 @@
 //! What a network decides.
 
 use clap::ValueEnum;
+use face_attributes::attributes::{Attribute, Emotion, Gender};
 
 /// What a network decides, and with it the meaning of its outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -15,17 +16,16 @@ impl Task {
     /// Name, as written into a model file.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Emotion => "emotion",
-            Self::Gender => "gender",
+            Self::Emotion => Emotion::TASK,
+            Self::Gender => Gender::TASK,
         }
     }
 
-    /// Labels in the order of the network's outputs, which is that of the authors' released
-    /// networks.
-    pub fn labels(self) -> &'static [&'static str] {
+    /// Labels in the order of the network's outputs, which is that of the authors' released networks.
+    pub fn labels(self) -> Vec<&'static str> {
         match self {
-            Self::Emotion => &["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"],
-            Self::Gender => &["woman", "man"],
+            Self::Emotion => Emotion::CLASSES.iter().map(|class| class.name()).collect(),
+            Self::Gender => Gender::CLASSES.iter().map(|class| class.name()).collect(),
         }
     }
 }

@@ -199,3 +199,156 @@ impl From<KerasPadding> for Padding {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hdf5_writer::{AttributeBuilder, DatasetBuilder, Hdf5Builder, WriteOptions};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn layer(class_name: &str, name: &str, input: &str, config: Value) -> Value {
+        let inbound_nodes = if input.is_empty() { json!([]) } else { json!([[[input, 0, 0, {}]]]) };
+        json!({
+            "class_name": class_name, "name": name, "config": config, "inbound_nodes": inbound_nodes
+        })
+    }
+
+    fn convolution() -> Value {
+        json!({
+            "strides": [2, 2], "padding": "same", "dilation_rate": [1, 1], "use_bias": true,
+            "activation": "linear"
+        })
+    }
+
+    /// A small network with every kind of layer that has weights, in the order and with the fields
+    /// of a file by Keras 2.0.5.
+    fn small_network() -> Vec<Value> {
+        let separable = json!({
+            "strides": [1, 1], "padding": "same", "dilation_rate": [1, 1], "use_bias": false,
+            "activation": "linear", "depth_multiplier": 1
+        });
+        let input = json!({"batch_input_shape": [null, 12, 16, 2]});
+        vec![
+            layer("InputLayer", "input_1", "", input),
+            layer("Conv2D", "conv2d_1", "input_1", convolution()),
+            layer("BatchNormalization", "bn", "conv2d_1", json!({"epsilon": 0.001, "axis": -1})),
+            layer("SeparableConv2D", "separable", "bn", separable),
+            layer("Activation", "activation_1", "separable", json!({"activation": "relu"})),
+        ]
+    }
+
+    /// The shape of each tensor, by layer; the values count up.
+    const TENSORS: [(&str, &str, &[u64]); 8] = [
+        ("conv2d_1", "kernel", &[3, 3, 2, 4]),
+        ("conv2d_1", "bias", &[4]),
+        ("bn", "gamma", &[4]),
+        ("bn", "beta", &[4]),
+        ("bn", "moving_mean", &[4]),
+        ("bn", "moving_variance", &[4]),
+        ("separable", "depthwise_kernel", &[3, 3, 4, 1]),
+        ("separable", "pointwise_kernel", &[1, 1, 4, 5]),
+    ];
+
+    fn read_file_of(layers: &[Value], tensors: &[(&str, &str, &[u64])]) -> anyhow::Result<SourceNetwork> {
+        let config = json!({"class_name": "Model", "config": {"layers": layers}});
+        let mut file = Hdf5Builder::new().attribute(AttributeBuilder::fixed_string("model_config", config.to_string()));
+        for layer in ["conv2d_1", "bn", "separable"] {
+            let names: Vec<_> = tensors
+                .iter()
+                .filter(|(owner, ..)| *owner == layer)
+                .map(|(_, name, _)| format!("{layer}_1/{name}:0"))
+                .collect();
+            let names = AttributeBuilder::fixed_string_vector("weight_names", &names)?;
+            file = file.group_attribute(format!("model_weights/{layer}"), names);
+        }
+        for (layer, name, shape) in tensors {
+            let values: Vec<f32> = (0..shape.iter().product()).map(|it| it as f32).collect();
+            let path = format!("model_weights/{layer}/{layer}_1/{name}:0");
+            file = file.dataset(DatasetBuilder::typed_data(path, *shape, &values)?);
+        }
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("small.hdf5");
+        std::fs::write(&path, file.into_plan()?.encode(WriteOptions::default())?)?;
+        read(&path)
+    }
+
+    fn error(layers: &[Value], tensors: &[(&str, &str, &[u64])]) -> String {
+        match read_file_of(layers, tensors) {
+            Ok(_) => "no error".to_owned(),
+            Err(error) => format!("{error:#}"),
+        }
+    }
+
+    #[test]
+    fn kernels_come_out_channels_first() {
+        let network = read_file_of(&small_network(), &TENSORS).unwrap();
+        assert_eq!(network.input, Shape { channels: 2, height: 12, width: 16 });
+        assert_eq!(network.files[0].name, "small.hdf5");
+        let names: Vec<_> = network.layers.iter().map(|it| it.name.as_str()).collect();
+        assert_eq!(names, ["input_1", "conv2d_1", "bn", "separable/depthwise", "separable", "activation_1"]);
+        assert_eq!(network.layers[3].inputs, ["bn"]);
+        assert_eq!(network.layers[4].inputs, ["separable/depthwise"]);
+
+        let SourceOp::Conv { weight, offset, stride: 2, padding: Padding::Same } = &network.layers[1].op else {
+            panic!("not the convolution that was written");
+        };
+        assert_eq!(weight.dim(), (4, 2, 3, 3));
+        // Position ((row x 3 + column) x 2 + input channel) x 4 + filter in the file.
+        assert_eq!(weight[[3, 1, 2, 0]], (((2 * 3) * 2 + 1) * 4 + 3) as f32);
+        assert_eq!(offset.as_ref().unwrap().to_vec(), [0.0, 1.0, 2.0, 3.0]);
+
+        let SourceOp::Conv { weight, offset: None, stride: 1, .. } = &network.layers[3].op else {
+            panic!("not the depth-wise part that was written");
+        };
+        assert_eq!(weight.dim(), (4, 1, 3, 3));
+        assert_eq!(weight[[3, 0, 0, 2]], (2 * 4 + 3) as f32);
+
+        let SourceOp::Conv { weight, offset: None, stride: 1, .. } = &network.layers[4].op else {
+            panic!("not the point-wise part that was written");
+        };
+        assert_eq!(weight.dim(), (5, 4, 1, 1));
+        assert_eq!(weight[[4, 1, 0, 0]], (5 + 4) as f32);
+    }
+
+    #[test]
+    fn errors_name_the_layer() {
+        let with = |position: usize, layer| {
+            let mut layers = small_network();
+            layers[position] = layer;
+            error(&layers, &TENSORS)
+        };
+        assert_eq!(
+            with(2, layer("BatchNormalization", "bn", "conv2d_1", json!({"epsilon": 0.5}))),
+            "layer \"bn\": epsilon is 0.5, expected 0.001"
+        );
+        let mut dilated = convolution();
+        dilated["dilation_rate"] = json!([2, 2]);
+        assert_eq!(with(1, layer("Conv2D", "conv2d_1", "input_1", dilated)), "layer \"conv2d_1\": it is dilated");
+        let mut oblong = convolution();
+        oblong["strides"] = json!([1, 2]);
+        assert_eq!(
+            with(1, layer("Conv2D", "conv2d_1", "input_1", oblong.clone())),
+            "layer \"conv2d_1\": 1x2 is no square"
+        );
+        oblong["strides"] = json!([0, 0]);
+        assert_eq!(with(1, layer("Conv2D", "conv2d_1", "input_1", oblong)), "layer \"conv2d_1\": 0x0 is no square");
+        let message = with(4, layer("Dense", "dense_1", "separable", json!({"units": 7})));
+        assert!(message.starts_with("layer \"dense_1\": unknown variant `Dense`"), "{message}");
+        assert_eq!(error(&small_network()[1..], &TENSORS), "there is no InputLayer");
+    }
+
+    #[test]
+    fn errors_name_the_tensor() {
+        assert_eq!(
+            error(&small_network(), &TENSORS[..7]),
+            "layer \"separable\": no tensor pointwise_kernel among \
+             [\"separable_1/depthwise_kernel:0\"]"
+        );
+        let mut tensors = TENSORS;
+        tensors[1].2 = &[2, 2];
+        let message = error(&small_network(), &tensors);
+        let expected = "layer \"conv2d_1\": conv2d_1_1/bias:0 has shape [2, 2]";
+        assert!(message.starts_with(expected), "{message}");
+    }
+}

@@ -109,9 +109,9 @@ pub fn depthwise_from_hwcm(kernel: Array4<f32>) -> Array4<f32> {
     kernel.permuted_axes([2, 3, 0, 1])
 }
 
-/// `size` if it is that of both axes.
+/// The size if it is that of both axes, and not 0.
 pub fn square_side([rows, columns]: [usize; 2]) -> anyhow::Result<usize> {
-    ensure!(rows == columns, "{rows}x{columns} is not square");
+    ensure!(rows == columns && rows > 0, "{rows}x{columns} is no square");
     Ok(rows)
 }
 

@@ -165,7 +165,8 @@ pub fn read(path: &Path) -> anyhow::Result<SourceNetwork> {
 
 fn read_tensors(tensors: &mut Tensors, entries: &[WeightsEntry], mut bytes: &[u8]) -> anyhow::Result<()> {
     for entry in entries {
-        let size = 4 * entry.shape.iter().product::<usize>();
+        let size = entry.shape.iter().try_fold(4_usize, |size, &side| size.checked_mul(side));
+        let size = size.with_context(|| format!("tensor {} has shape {:?}", entry.name, entry.shape))?;
         let (head, rest) = bytes
             .split_at_checked(size)
             .with_context(|| format!("tensor {} needs {size} bytes, {} are left", entry.name, bytes.len()))?;
@@ -266,5 +267,131 @@ impl ShapeAttribute {
     fn image_shape(&self) -> anyhow::Result<Shape> {
         let [_, height, width, channels] = &self.shape.dim;
         Ok(Shape { channels: channels.size.parse()?, height: height.size.parse()?, width: width.size.parse()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn axes(rows: &str, columns: &str) -> Value {
+        json!({"list": {"i": ["1", rows, columns, "1"]}})
+    }
+
+    fn text(text: &str) -> Value {
+        json!({"s": STANDARD.encode(text)})
+    }
+
+    fn node(op: &str, name: &str, input: &[&str], attr: Value) -> Value {
+        json!({"op": op, "name": name, "input": input, "attr": attr})
+    }
+
+    fn fused(operations: &[&str]) -> Value {
+        let operations: Vec<_> = operations.iter().map(|it| STANDARD.encode(it)).collect();
+        json!({
+            "strides": axes("2", "2"), "padding": text("VALID"), "fused_ops": {"list": {"s": operations}}
+        })
+    }
+
+    /// A network of two convolutions and a mean; the last node is an output's name.
+    fn small_network() -> Vec<Value> {
+        let shape = json!({"dim": [{"size": "-1"}, {"size": "12"}, {"size": "16"}, {"size": "2"}]});
+        let depthwise = json!({"strides": axes("1", "1"), "padding": text("SAME")});
+        vec![
+            node("Placeholder", "x", &[], json!({"shape": {"shape": shape}})),
+            node("Const", "w", &[], json!({})),
+            node("_FusedConv2D", "relu", &["x", "w", "b"], fused(&["BiasAdd", "Relu"])),
+            node("DepthwiseConv2dNative", "depthwise", &["relu", "d"], depthwise),
+            node("Mean", "mean", &["depthwise", "axes"], json!({})),
+            node("Identity", "Identity", &["mean"], json!({})),
+        ]
+    }
+
+    /// The tensors of that network; `byte_count` cuts the binary file.
+    fn read_files_of(nodes: &[Value], byte_count: usize) -> anyhow::Result<SourceNetwork> {
+        let folder = tempfile::tempdir()?;
+        let weights = json!([
+            {"name": "w", "shape": [3, 3, 2, 4], "dtype": "float32"},
+            {"name": "b", "shape": [4], "dtype": "float32"},
+            {"name": "d", "shape": [3, 3, 4, 1], "dtype": "float32"},
+            {"name": "axes", "shape": [2], "dtype": "int32"},
+        ]);
+        let graph = json!({
+            "modelTopology": {"node": nodes},
+            "weightsManifest": [{"paths": ["small.bin"], "weights": weights}],
+        });
+        let mut bytes: Vec<u8> = (0..72 + 4 + 36).flat_map(|it| (it as f32).to_le_bytes()).collect();
+        bytes.extend([1_i32, 2].iter().flat_map(|it| it.to_le_bytes()));
+        bytes.resize(byte_count, 0);
+        std::fs::write(folder.path().join("small.bin"), bytes)?;
+        let path = folder.path().join("small.json");
+        std::fs::write(&path, graph.to_string())?;
+        read(&path)
+    }
+
+    const BYTE_COUNT: usize = (72 + 4 + 36 + 2) * 4;
+
+    fn error(nodes: &[Value], byte_count: usize) -> String {
+        match read_files_of(nodes, byte_count) {
+            Ok(_) => "no error".to_owned(),
+            Err(error) => format!("{error:#}"),
+        }
+    }
+
+    #[test]
+    fn a_fused_convolution_becomes_two_layers() {
+        let network = read_files_of(&small_network(), BYTE_COUNT).unwrap();
+        assert_eq!(network.input, Shape { channels: 2, height: 12, width: 16 });
+        let files: Vec<_> = network.files.iter().map(|it| it.name.as_str()).collect();
+        assert_eq!(files, ["small.json", "small.bin"]);
+        let layers: Vec<_> = network.layers.iter().map(|it| (it.name.as_str(), it.inputs.join(","))).collect();
+        let expected =
+            [("x", ""), ("relu/BiasAdd", "x"), ("relu", "relu/BiasAdd"), ("depthwise", "relu"), ("mean", "depthwise")];
+        assert_eq!(layers, expected.map(|(name, inputs)| (name, inputs.to_owned())));
+
+        let SourceOp::Conv { weight, offset, stride: 2, padding: Padding::Valid } = &network.layers[1].op else {
+            panic!("not the convolution that was written");
+        };
+        assert_eq!(weight.dim(), (4, 2, 3, 3));
+        // Position ((row x 3 + column) x 2 + input channel) x 4 + filter in the file.
+        assert_eq!(weight[[3, 1, 2, 0]], (((2 * 3) * 2 + 1) * 4 + 3) as f32);
+        assert_eq!(offset.as_ref().unwrap().to_vec(), [72.0, 73.0, 74.0, 75.0]);
+
+        let SourceOp::Conv { weight, offset: None, .. } = &network.layers[3].op else {
+            panic!("not the depth-wise convolution that was written");
+        };
+        assert_eq!(weight[[3, 0, 0, 2]], (76 + 2 * 4 + 3) as f32);
+    }
+
+    #[test]
+    fn errors_name_the_node() {
+        let with = |position: usize, node| {
+            let mut nodes = small_network();
+            nodes[position] = node;
+            error(&nodes, BYTE_COUNT)
+        };
+        assert_eq!(
+            with(2, node("_FusedConv2D", "relu", &["x", "w", "b"], fused(&["BiasAdd", "Elu"]))),
+            "node \"relu\": fused with BiasAdd,Elu, expected BiasAdd or BiasAdd,Relu"
+        );
+        assert_eq!(
+            with(2, node("_FusedConv2D", "relu", &["x", "w", "c"], fused(&["BiasAdd"]))),
+            "node \"relu\": there is no tensor c"
+        );
+        assert_eq!(
+            with(4, node("Mean", "mean", &["depthwise", "b"], json!({}))),
+            "node \"mean\": mean over axes [72, 73, 74, 75], expected [1, 2]"
+        );
+        let message = with(4, node("MatMul", "dense", &["depthwise"], json!({})));
+        assert!(message.starts_with("node \"dense\": unknown variant `MatMul`"), "{message}");
+        assert_eq!(error(&small_network()[1..], BYTE_COUNT), "there is no Placeholder");
+    }
+
+    #[test]
+    fn a_binary_file_of_another_length_is_named() {
+        assert_eq!(error(&small_network(), BYTE_COUNT - 4), "small.bin: tensor axes needs 8 bytes, 4 are left");
+        assert_eq!(error(&small_network(), BYTE_COUNT + 3), "small.bin: 3 bytes belong to no tensor");
     }
 }

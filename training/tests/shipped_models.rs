@@ -1,0 +1,109 @@
+//! Every model in `models/` is what its table and its checksum say, and runs.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use face_attributes::architecture::{Network, Op, Shape, mini_xception};
+use face_attributes::attributes::{Attribute, Emotion, Gender};
+use face_attributes::model::Model;
+use prost::Message;
+use sha2::{Digest, Sha256};
+use tract_onnx::pb::ModelProto;
+
+fn models_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../models")
+}
+
+fn model_paths() -> Vec<PathBuf> {
+    let entries = models_folder().read_dir().unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let paths: Vec<_> = paths.filter(|path| path.extension().is_some_and(|it| it == "onnx")).collect();
+    assert!(paths.len() >= 2, "{paths:?}");
+    paths
+}
+
+fn read_model(path: &Path) -> (ModelProto, BTreeMap<String, String>) {
+    let model = ModelProto::decode(std::fs::read(path).unwrap().as_slice()).unwrap();
+    let metadata = model.metadata_props.iter().map(|it| (it.key.clone(), it.value.clone())).collect();
+    (model, metadata)
+}
+
+/// The network of the table that the model's metadata names.
+fn network(metadata: &BTreeMap<String, String>) -> Network {
+    assert_eq!(metadata["architecture"], "mini_xception");
+    let (width, height) = metadata["input_size"].split_once('x').unwrap();
+    let input = Shape {
+        channels: metadata["input_channels"].parse().unwrap(),
+        height: height.parse().unwrap(),
+        width: width.parse().unwrap(),
+    };
+    Network::build(&mini_xception(input, metadata["labels"].split(',').count())).unwrap()
+}
+
+#[test]
+fn checksums_match() {
+    let sums = std::fs::read_to_string(models_folder().join("SHA256SUMS")).unwrap();
+    let listed: BTreeSet<String> = sums.lines().map(str::to_owned).collect();
+    let computed: BTreeSet<String> = model_paths()
+        .iter()
+        .map(|path| {
+            let digest = Sha256::digest(std::fs::read(path).unwrap());
+            let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("{hex}  {}", path.file_name().unwrap().display())
+        })
+        .collect();
+    assert_eq!(listed, computed);
+}
+
+#[test]
+fn layers_and_weights_are_those_of_the_table() {
+    for path in model_paths() {
+        let (model, metadata) = read_model(&path);
+        let network = network(&metadata);
+        let graph = model.graph.unwrap();
+
+        let names: Vec<_> = graph.node.iter().map(|node| node.name.as_str()).collect();
+        let expected = network.nodes().iter().filter(|node| node.op != Op::Input);
+        assert_eq!(names, expected.map(|node| node.name.as_str()).collect::<Vec<_>>());
+
+        let initializers: BTreeMap<_, _> = graph
+            .initializer
+            .iter()
+            .map(|it| (it.name.clone(), it.dims.iter().map(|&size| size as usize).collect()))
+            .collect();
+        let parameters: BTreeMap<_, Vec<usize>> =
+            network.parameters().map(|parameter| (parameter.name, parameter.shape)).collect();
+        assert_eq!(initializers, parameters, "{}", path.display());
+        let count: usize = initializers.values().map(|shape| shape.iter().product::<usize>()).sum();
+        assert_eq!(count, network.parameter_count());
+    }
+}
+
+#[test]
+fn the_papers_file_size_is_kept() {
+    for path in model_paths() {
+        let kilobytes = std::fs::metadata(&path).unwrap().len() / 1000;
+        assert!(kilobytes <= 855, "{} has {kilobytes} kB", path.display());
+    }
+}
+
+#[test]
+fn the_robot_loads_and_runs_them() {
+    for path in model_paths() {
+        let (_, metadata) = read_model(&path);
+        let model = match metadata["task"].as_str() {
+            Emotion::TASK => Model::load::<Emotion>(&path),
+            Gender::TASK => Model::load::<Gender>(&path),
+            other => panic!("{}: task {other}", path.display()),
+        }
+        .unwrap();
+        let size = model.input_size();
+        let pixels: Vec<u8> = (0..size.area()).map(|it| (it * 7 % 251) as u8).collect();
+        let probabilities = model.run(&pixels).unwrap();
+        assert_eq!(probabilities.len(), network(&metadata).output_shape().channels);
+        let sum: f32 = probabilities.iter().sum();
+        assert!((sum - 1.0).abs() < 1e-6, "{}: {probabilities:?}", path.display());
+    }
+}
