@@ -49,26 +49,26 @@ fn roi_message(roi: BoundingBox) -> RegionOfInterest {
 fn emotion_message(estimate: &Estimate<Emotion>) -> msg::Emotion {
     use msg::Emotion as M;
     let label = match estimate.label {
-        Some(Emotion::Angry) => M::ANGRY,
-        Some(Emotion::Disgust) => M::DISGUST,
-        Some(Emotion::Fear) => M::FEAR,
-        Some(Emotion::Happy) => M::HAPPY,
-        Some(Emotion::Sad) => M::SAD,
-        Some(Emotion::Surprise) => M::SURPRISE,
-        Some(Emotion::Neutral) => M::NEUTRAL,
-        None => M::UNKNOWN,
+        Some(Emotion::Angry) => M::ANGRY as u8,
+        Some(Emotion::Disgust) => M::DISGUST as u8,
+        Some(Emotion::Fear) => M::FEAR as u8,
+        Some(Emotion::Happy) => M::HAPPY as u8,
+        Some(Emotion::Sad) => M::SAD as u8,
+        Some(Emotion::Surprise) => M::SURPRISE as u8,
+        Some(Emotion::Neutral) => M::NEUTRAL as u8,
+        None => M::UNKNOWN as u8,
     };
-    M { label: label as u8, confidence: estimate.confidence, probabilities: estimate.probabilities.clone() }
+    M { label, confidence: estimate.confidence, probabilities: estimate.probabilities.clone() }
 }
 
 fn gender_message(estimate: &Estimate<Gender>) -> msg::Gender {
     use msg::Gender as M;
     let label = match estimate.label {
-        Some(Gender::Woman) => M::WOMAN,
-        Some(Gender::Man) => M::MAN,
-        None => M::UNKNOWN,
+        Some(Gender::Woman) => M::WOMAN as u8,
+        Some(Gender::Man) => M::MAN as u8,
+        None => M::UNKNOWN as u8,
     };
-    M { label: label as u8, confidence: estimate.confidence, probabilities: estimate.probabilities.clone() }
+    M { label, confidence: estimate.confidence, probabilities: estimate.probabilities.clone() }
 }
 
 fn no_emotion() -> msg::Emotion {

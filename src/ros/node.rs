@@ -139,7 +139,8 @@ fn serve_parameters(services: impl Future<Output = ()> + Send + 'static) -> Abor
         if let Err(error) = services.await
             && error.is_panic()
         {
-            let reason = panic_message(&*error.into_panic());
+            let payload = error.into_panic();
+            let reason = panic_message(&*payload);
             log::error!("parameters can be read and set no more until the node is restarted: {reason}");
         }
     });

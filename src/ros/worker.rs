@@ -66,6 +66,6 @@ impl Worker {
     }
 }
 
-fn has_listeners<T: r2r::WrappedTypesupport>(publisher: &Publisher<T>) -> r2r::Result<bool> {
+fn has_listeners<T: r2r::WrappedTypesupport + 'static>(publisher: &Publisher<T>) -> r2r::Result<bool> {
     Ok(publisher.get_inter_process_subscription_count()? > 0)
 }
