@@ -40,7 +40,9 @@ const BOTTOM_PX: i32 = 95;
 const GRID_PX: i32 = 1;
 
 const EMPTY: RGBColor = RGBColor(247, 251, 255);
-const FULL: RGBColor = RGBColor(8, 48, 107);
+const FULL: RGBColor = RGBColor(8, 69, 148);
+/// The share from which white stands out better than ink.
+const WHITE_INK_SHARE: f64 = 0.65;
 const INK: RGBColor = RGBColor(35, 40, 50);
 
 /// Draws a confusion matrix into an image file, whose format is that of its ending, `.png` for example.
@@ -98,7 +100,7 @@ fn draw_cell<'a>(root: &Area<'a>, (x, y): (i32, i32), cell: i32, share: Option<f
     let ground = mix(EMPTY, FULL, share.unwrap_or(0.0));
     let corners = [(x, y), (x + cell - GRID_PX, y + cell - GRID_PX)];
     root.draw(&Rectangle::new(corners, ground.filled()))?;
-    let ink = if share.unwrap_or(0.0) > 0.45 { WHITE } else { INK };
+    let ink = if share.unwrap_or(0.0) > WHITE_INK_SHARE { WHITE } else { INK };
     let (x, y) = (x + cell / 2, y + cell / 2);
     if let Some(share) = share {
         write(root, &format!("{:.0}%", 100.0 * share), (x, y - 13), TEXT_PX, ink)?;
