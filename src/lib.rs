@@ -22,6 +22,7 @@ pub mod classifier;
 pub mod crop;
 pub mod detect;
 pub mod encoding;
+pub mod evaluation;
 pub mod frame;
 pub mod geometry;
 pub mod model;

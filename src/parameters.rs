@@ -5,6 +5,7 @@
 //! fixed once the node runs, and [`Parameters::default`] its default.
 
 use std::fmt;
+use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -92,6 +93,25 @@ pub struct ClassifierParameters {
     /// What is cropped around the face on each side, as a fraction of the face's size.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub margin: f64,
+}
+
+impl DetectorParameters {
+    /// The cascade's file, `None` where it is OpenCV's.
+    pub fn cascade_path(&self) -> Option<&Path> {
+        path_if_any(&self.cascade)
+    }
+}
+
+impl ClassifierParameters {
+    /// The network's file, `None` where it is the one built in.
+    pub fn model_path(&self) -> Option<&Path> {
+        path_if_any(&self.model)
+    }
+}
+
+/// An empty path stands for the default, as ROS has no optional parameters.
+fn path_if_any(path: &str) -> Option<&Path> {
+    (!path.is_empty()).then(|| Path::new(path))
 }
 
 /// The type of a parameter's value, by its ROS name.

@@ -1,7 +1,5 @@
 //! The way of an image: frame, grey, faces, ids, crops, attributes.
 
-use std::path::Path;
-
 use opencv::core;
 
 use crate::attributes::{Emotion, Estimate, Gender};
@@ -65,9 +63,9 @@ impl Pipeline {
     /// [`PipelineError`] names the file that is missing, damaged or made for something else.
     pub fn new(parameters: Parameters) -> Result<Self, PipelineError> {
         let pipeline = Self {
-            detector: FaceDetector::load(configured(&parameters.detector.cascade))?,
-            emotion: Classifier::load(configured(&parameters.emotion.model))?,
-            gender: Classifier::load(configured(&parameters.gender.model))?,
+            detector: FaceDetector::load(parameters.detector.cascade_path())?,
+            emotion: Classifier::load(parameters.emotion.model_path())?,
+            gender: Classifier::load(parameters.gender.model_path())?,
             tracker: Tracker::default(),
             parameters,
         };
@@ -128,9 +126,4 @@ fn classify<A: BuiltIn>(
     parameters: &ClassifierParameters,
 ) -> Result<Option<Estimate<A>>, ClassifyError> {
     parameters.enabled.then(|| classifier.classify(gray, face, parameters)).transpose()
-}
-
-/// The file of a path parameter; an empty one stands for the default, as ROS has no optional parameters.
-fn configured(path: &str) -> Option<&Path> {
-    (!path.is_empty()).then(|| Path::new(path))
 }

@@ -1,0 +1,161 @@
+//! Counts of right and wrong answers, and the figures that are made of them.
+
+use serde::Serialize;
+
+use crate::attributes::Attribute;
+
+/// How often each class was given each answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfusionMatrix<A: 'static> {
+    examples: Vec<Vec<u64>>,
+    classes: &'static [A],
+}
+
+impl<A: Attribute> Default for ConfusionMatrix<A> {
+    fn default() -> Self {
+        let classes = A::CLASSES;
+        Self { examples: vec![vec![0; classes.len()]; classes.len()], classes }
+    }
+}
+
+impl<A: Attribute> ConfusionMatrix<A> {
+    /// Counts one example.
+    pub fn add(&mut self, truth: A, answer: A) {
+        for (class, row) in self.classes.iter().zip(&mut self.examples) {
+            for (column, examples) in self.classes.iter().zip(row) {
+                *examples += u64::from((*class, *column) == (truth, answer));
+            }
+        }
+    }
+
+    /// The counts: a row per true class, in it a column per answer, both in the order of [`Attribute::CLASSES`].
+    pub fn rows(&self) -> &[Vec<u64>] {
+        &self.examples
+    }
+
+    /// Number of examples.
+    pub fn count(&self) -> u64 {
+        self.examples.iter().flatten().sum()
+    }
+
+    /// Fraction of right answers, 0 to 1; `None` where nothing was counted.
+    pub fn accuracy(&self) -> Option<f64> {
+        fraction((0..self.classes.len()).map(|class| self.examples[class][class]).sum(), self.count())
+    }
+
+    /// Mean recall over the classes that occur, 0 to 1: the accuracy as if each of them were as frequent as the others.
+    ///
+    /// `None` where nothing was counted.
+    pub fn balanced_accuracy(&self) -> Option<f64> {
+        let recalls: Vec<_> = self.recall().into_iter().flatten().collect();
+        (!recalls.is_empty()).then(|| recalls.iter().sum::<f64>() / recalls.len() as f64)
+    }
+
+    /// For each class the fraction of its examples that was answered rightly, 0 to 1; `None` for one without examples.
+    pub fn recall(&self) -> Vec<Option<f64>> {
+        let rows = self.examples.iter().enumerate();
+        rows.map(|(class, row)| fraction(row[class], row.iter().sum())).collect()
+    }
+
+    /// For each class the fraction of its answers that was right, 0 to 1; `None` for one that was never answered.
+    pub fn precision(&self) -> Vec<Option<f64>> {
+        (0..self.classes.len())
+            .map(|class| fraction(self.examples[class][class], self.examples.iter().map(|row| row[class]).sum()))
+            .collect()
+    }
+
+    /// All figures in one.
+    pub fn report(&self) -> EvaluationReport {
+        EvaluationReport {
+            accuracy: self.accuracy(),
+            balanced_accuracy: self.balanced_accuracy(),
+            classes: self.classes.iter().map(|class| class.name()).collect(),
+            confusion: self.examples.clone(),
+            count: self.count(),
+            precision: self.precision(),
+            recall: self.recall(),
+        }
+    }
+}
+
+fn fraction(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+/// The figures of a [`ConfusionMatrix`], as data for other programs. What is undefined for want of examples is `null`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct EvaluationReport {
+    /// See [`ConfusionMatrix::accuracy`].
+    pub accuracy: Option<f64>,
+    /// See [`ConfusionMatrix::balanced_accuracy`].
+    pub balanced_accuracy: Option<f64>,
+    /// The classes' names, in the order of every list below.
+    pub classes: Vec<&'static str>,
+    /// Number of examples: a row per true class, in it a column per answer.
+    pub confusion: Vec<Vec<u64>>,
+    /// Number of examples in all.
+    pub count: u64,
+    /// See [`ConfusionMatrix::precision`].
+    pub precision: Vec<Option<f64>>,
+    /// See [`ConfusionMatrix::recall`].
+    pub recall: Vec<Option<f64>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::attributes::{Emotion, Gender};
+
+    fn gender(examples: &[(Gender, Gender, u64)]) -> ConfusionMatrix<Gender> {
+        let mut matrix = ConfusionMatrix::default();
+        for (truth, answer, count) in examples {
+            (0..*count).for_each(|_| matrix.add(*truth, *answer));
+        }
+        matrix
+    }
+
+    #[test]
+    fn the_figures_of_an_uneven_matrix() {
+        use Gender::{Man, Woman};
+        let matrix = gender(&[(Woman, Woman, 6), (Woman, Man, 2), (Man, Woman, 4), (Man, Man, 28)]);
+        assert_eq!(matrix.rows(), [[6, 2], [4, 28]]);
+        assert_eq!((matrix.count(), matrix.accuracy()), (40, Some(0.85)));
+        assert_eq!(matrix.recall(), [Some(0.75), Some(0.875)]);
+        assert_eq!(matrix.precision(), [Some(0.6), Some(28.0 / 30.0)]);
+        assert_eq!(matrix.balanced_accuracy(), Some(0.8125));
+    }
+
+    #[test]
+    fn a_class_that_does_not_occur_has_no_recall_and_does_not_count_in_the_balance() {
+        let matrix = gender(&[(Gender::Man, Gender::Man, 3), (Gender::Man, Gender::Woman, 1)]);
+        assert_eq!(matrix.recall(), [None, Some(0.75)]);
+        assert_eq!(matrix.precision(), [Some(0.0), Some(1.0)]);
+        assert_eq!(matrix.balanced_accuracy(), Some(0.75));
+    }
+
+    #[test]
+    fn without_examples_the_figures_are_null() {
+        let report = ConfusionMatrix::<Gender>::default().report();
+        let json = serde_json::to_string(&report).unwrap();
+        let expected = r#"{"accuracy":null,"balanced_accuracy":null,"classes":["woman","man"],"confusion":[[0,0],[0,0]],"count":0,"precision":[null,null],"recall":[null,null]}"#;
+        assert_eq!(json, expected);
+    }
+
+    proptest! {
+        #[test]
+        fn accuracy_is_the_mean_of_recall_weighted_by_examples(answers in prop::collection::vec((0..7usize, 0..7usize), 1..200)) {
+            let mut matrix = ConfusionMatrix::default();
+            for (truth, answer) in &answers {
+                matrix.add(Emotion::CLASSES[*truth], Emotion::CLASSES[*answer]);
+            }
+            prop_assert_eq!(matrix.count(), answers.len() as u64);
+            let examples = matrix.rows().iter().map(|row| row.iter().sum::<u64>() as f64);
+            let weighted: f64 = matrix.recall().iter().zip(examples).map(|(recall, n)| recall.unwrap_or(0.0) * n).sum();
+            let accuracy = matrix.accuracy().unwrap();
+            prop_assert!((accuracy - weighted / answers.len() as f64).abs() < 1e-12);
+            prop_assert!((0.0..=1.0).contains(&matrix.balanced_accuracy().unwrap()));
+        }
+    }
+}

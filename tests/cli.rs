@@ -1,0 +1,384 @@
+//! The command line as users run it: what it prints, which files it names, and how it exits.
+
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking, also in a function that it calls")]
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::{fs, io};
+
+use assert_cmd::assert::Assert;
+use assert_cmd::cargo::cargo_bin_cmd;
+use face_attributes::scene::MovingPicture;
+use face_attributes::source::read_bgr;
+use opencv::core::{CV_8UC3, Mat, Rect, Scalar, Size};
+use opencv::imgcodecs::imwrite_def;
+use opencv::prelude::*;
+use opencv::videoio::VideoWriter;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// The face in the portrait: x, y, width, height in pixels.
+const FACE: [i32; 4] = [176, 66, 95, 95];
+
+fn run(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Assert {
+    cargo_bin_cmd!("face_attributes").args(args).assert()
+}
+
+fn stdout(assert: &Assert) -> String {
+    String::from_utf8(assert.get_output().stdout.clone()).unwrap()
+}
+
+fn stderr(assert: &Assert) -> String {
+    String::from_utf8(assert.get_output().stderr.clone()).unwrap()
+}
+
+/// The JSON objects on standard output, one a line.
+fn json_lines(assert: &Assert) -> Vec<Value> {
+    stdout(assert).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn keys(value: &Value) -> Vec<&str> {
+    value.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+fn repository_file(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn portrait() -> PathBuf {
+    repository_file("tests/data/astronaut.jpg")
+}
+
+fn write_picture(path: &Path, picture: &Mat) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    assert!(imwrite_def(path, picture).unwrap());
+}
+
+/// The portrait's face with `margin` pixels around it.
+fn face_crop(margin: i32) -> Mat {
+    let [x, y, width, height] = FACE;
+    let portrait = read_bgr(&portrait()).unwrap();
+    let crop = Rect::new(x - margin, y - margin, width + 2 * margin, height + 2 * margin);
+    Mat::roi(&portrait, crop).unwrap().try_clone().unwrap()
+}
+
+fn blank(width: i32, height: i32) -> Mat {
+    Mat::new_rows_cols_with_default(height, width, CV_8UC3, Scalar::all(128.0)).unwrap()
+}
+
+fn parameter_file(folder: &TempDir, parameters: &str) -> PathBuf {
+    let path = folder.path().join("parameters.yaml");
+    fs::write(&path, format!("/**:\n  ros__parameters: {parameters}\n")).unwrap();
+    path
+}
+
+mod detect {
+    use super::*;
+
+    #[test]
+    fn json_describes_each_picture_on_a_line() {
+        let assert = run(["detect", "--json"].map(PathBuf::from).into_iter().chain([portrait()])).code(0);
+        let [line] = &json_lines(&assert)[..] else { panic!("{}", stdout(&assert)) };
+        assert_eq!(keys(line), ["file", "frame", "width", "height", "faces"]);
+        assert_eq!(line["file"], portrait().to_str().unwrap());
+        assert_eq!((&line["frame"], &line["width"], &line["height"]), (&json!(0), &json!(512), &json!(512)));
+
+        let [face] = &line["faces"].as_array().unwrap()[..] else { panic!("{line}") };
+        assert_eq!(keys(face), ["id", "roi", "emotion", "gender"]);
+        assert_eq!(face["id"], "face1");
+        assert_eq!(keys(&face["roi"]), ["x", "y", "width", "height"]);
+        for (key, expected) in ["x", "y", "width", "height"].into_iter().zip(FACE) {
+            let got = face["roi"][key].as_i64().unwrap();
+            // The cascade's boxes differ by some pixels between versions of OpenCV.
+            assert!((got - i64::from(expected)).abs() <= 20, "{key} is {got}, expected {expected}");
+        }
+        for (task, label, classes) in [("emotion", "happy", 7), ("gender", "woman", 2)] {
+            let estimate = &face[task];
+            assert_eq!(keys(estimate), ["label", "confidence", "probabilities"]);
+            assert_eq!(estimate["label"], label);
+            let probabilities: Vec<_> =
+                estimate["probabilities"].as_array().unwrap().iter().map(|p| p.as_f64().unwrap()).collect();
+            assert_eq!(probabilities.len(), classes);
+            let confidence = estimate["confidence"].as_f64().unwrap();
+            assert_eq!(probabilities.into_iter().fold(0.0, f64::max), confidence);
+        }
+    }
+
+    #[test]
+    fn text_says_the_same_to_people() {
+        let assert = run([OsStr::new("detect"), portrait().as_os_str()]).code(0);
+        for words in ["512x512: 1 face\n", "face1 at ", "happy ", "woman "] {
+            assert!(stdout(&assert).contains(words), "{}", stdout(&assert));
+        }
+    }
+
+    #[test]
+    fn an_input_that_fails_is_named_and_the_others_are_done() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| folder.path().join(name);
+        fs::write(file("broken.png"), "no picture").unwrap();
+        fs::write(file("notes.txt"), "neither picture nor video").unwrap();
+        fs::create_dir(file("empty")).unwrap();
+        let failing = ["broken.png", "missing.png", "missing.mp4", "notes.txt", "empty"];
+        let inputs = failing.map(file).into_iter().chain([portrait()]);
+        let assert = run(["detect", "--json"].map(PathBuf::from).into_iter().chain(inputs)).code(1);
+        assert_eq!(json_lines(&assert).len(), 1);
+        assert_eq!(stderr(&assert).lines().filter(|line| line.starts_with("error: ")).count(), failing.len());
+        for name in failing {
+            assert!(stderr(&assert).contains(name), "{name} is not in: {}", stderr(&assert));
+        }
+    }
+
+    #[test]
+    fn a_folder_gives_its_images_in_order_and_the_smallest_image_is_one() {
+        let folder = tempfile::tempdir().unwrap();
+        write_picture(&folder.path().join("b.png"), &blank(1, 1));
+        write_picture(&folder.path().join("a.png"), &blank(31, 24));
+        let assert = run([OsStr::new("detect"), OsStr::new("--json"), folder.path().as_os_str()]).code(0);
+        let sizes: Vec<_> =
+            json_lines(&assert).iter().map(|line| (line["width"].clone(), line["faces"].clone())).collect();
+        assert_eq!(sizes, [(json!(31), json!([])), (json!(1), json!([]))]);
+    }
+
+    #[test]
+    fn a_video_is_numbered_and_its_face_keeps_its_id() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("moving.avi");
+        let size = Size::new(320, 240);
+        let fourcc = VideoWriter::fourcc('M', 'J', 'P', 'G').unwrap();
+        let mut video = VideoWriter::new(path.to_str().unwrap(), fourcc, 10.0, size, true).unwrap();
+        for frame in MovingPicture::new(read_bgr(&portrait()).unwrap(), size).take(3) {
+            video.write(&frame.unwrap()).unwrap();
+        }
+        video.release().unwrap();
+        let assert = run([OsStr::new("detect"), OsStr::new("--json"), path.as_os_str()]).code(0);
+        let lines = json_lines(&assert);
+        assert_eq!(lines.iter().map(|line| line["frame"].clone()).collect::<Vec<_>>(), [0, 1, 2]);
+        assert!(lines.iter().all(|line| line["faces"][0]["id"] == "face1"), "{lines:?}");
+    }
+
+    #[test]
+    fn annotated_pictures_of_the_same_name_are_all_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let copy = folder.path().join("copy/astronaut.jpg");
+        fs::create_dir(copy.parent().unwrap()).unwrap();
+        fs::copy(portrait(), &copy).unwrap();
+        let output = folder.path().join("new/annotated");
+        let args = [PathBuf::from("detect"), "--annotate".into(), output.clone(), portrait(), copy];
+        run(args).code(0);
+        let original = read_bgr(&portrait()).unwrap();
+        for name in ["astronaut_faces.png", "astronaut_faces_2.png"] {
+            let annotated = read_bgr(&output.join(name)).unwrap();
+            assert_eq!(annotated.size().unwrap(), original.size().unwrap());
+            // The upper left corner of the face's box; the corner of the picture is as it was.
+            let changed = |x: i32, y: i32| {
+                let [before, after] = [&original, &annotated].map(|picture| picture.at_2d::<opencv::core::Vec3b>(y, x));
+                before.unwrap() != after.unwrap()
+            };
+            assert!((0..512).any(|y| (0..512).any(|x| changed(x, y))) && !changed(0, 0), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_parameter_file_is_honoured() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = parameter_file(&folder, "{emotion: {enabled: false}, gender: {min_confidence: 1.0}}");
+        let args = [PathBuf::from("detect"), "--json".into(), "--params".into(), file, portrait()];
+        let face = &json_lines(&run(args).code(0))[0]["faces"][0];
+        assert_eq!(face["emotion"], Value::Null);
+        assert_eq!(face["gender"]["label"], "unknown");
+        assert!(face["gender"]["confidence"].as_f64().unwrap() > 0.5);
+    }
+
+    #[test]
+    fn wrong_usage_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let parameters = parameter_file(&folder, "{detector: {min_neighbours: 3}}");
+        let cases: [(Vec<PathBuf>, &str); 5] = [
+            (vec![], "PATH"),
+            (vec!["--jason".into(), portrait()], "--jason"),
+            (vec!["--params".into(), parameters, portrait()], "'detector.min_neighbours'"),
+            (vec!["--params".into(), "no/such.yaml".into(), portrait()], "no/such.yaml"),
+            (vec!["--annotate".into(), portrait(), portrait()], "astronaut.jpg"),
+        ];
+        for (args, reason) in cases {
+            let assert = run([PathBuf::from("detect")].into_iter().chain(args)).code(2);
+            assert!(stderr(&assert).contains(reason), "{reason} is not in: {}", stderr(&assert));
+        }
+    }
+
+    #[test]
+    fn a_reader_that_has_seen_enough_is_no_error() {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let output = Command::new(env!("CARGO_BIN_EXE_face_attributes"))
+            .arg("detect")
+            .arg(portrait())
+            .stdout(writer)
+            .stderr(Stdio::piped())
+            .output()
+            .unwrap();
+        assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap()), (Some(0), String::new()));
+    }
+}
+
+mod evaluate {
+    use super::*;
+
+    const EMOTIONS: [&str; 7] = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"];
+
+    /// Class folders in which a happy face is once labelled so and once, wrongly, sad.
+    fn emotion_folders() -> TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for class in EMOTIONS {
+            fs::create_dir(folder.path().join(class)).unwrap();
+        }
+        write_picture(&folder.path().join("happy/a.png"), &face_crop(0));
+        write_picture(&folder.path().join("sad/b.png"), &face_crop(0));
+        folder
+    }
+
+    fn evaluate(folder: &TempDir, args: &[&str]) -> Assert {
+        run([OsStr::new("evaluate"), folder.path().as_os_str()].into_iter().chain(args.iter().map(OsStr::new)))
+    }
+
+    #[test]
+    fn json_holds_the_figures() {
+        let assert = evaluate(&emotion_folders(), &["--task", "emotion", "--json"]).code(0);
+        let mut confusion = vec![vec![0; 7]; 7];
+        confusion[3][3] = 1;
+        confusion[4][3] = 1;
+        let expected = json!({
+            "accuracy": 0.5,
+            "balanced_accuracy": 0.5,
+            "classes": EMOTIONS,
+            "confusion": confusion,
+            "count": 2,
+            "precision": [null, null, null, 0.5, null, null, null],
+            "recall": [null, null, null, 1.0, 0.0, null, null],
+            "failed": 0,
+        });
+        assert_eq!(json_lines(&assert), [expected]);
+    }
+
+    #[test]
+    fn text_shows_the_figures_as_a_table() {
+        let text = stdout(&evaluate(&emotion_folders(), &["--task", "emotion"]).code(0));
+        assert!(text.contains("accuracy 50.0%, balanced accuracy 50.0%, 2 images, 0 failed"), "{text}");
+        let row = text.lines().find(|line| line.contains("sad") && !line.contains("happy")).unwrap();
+        let cells: Vec<_> = row.split(['│', '┆']).map(str::trim).collect();
+        assert_eq!(cells, ["", "sad", "0", "0", "0", "1", "0", "0", "0", "0.0%", ""]);
+    }
+
+    #[test]
+    fn an_image_that_fails_is_named_and_the_others_are_done() {
+        let folder = emotion_folders();
+        fs::write(folder.path().join("happy/broken.png"), "no picture").unwrap();
+        let assert = evaluate(&folder, &["--task", "emotion", "--json"]).code(1);
+        assert!(stderr(&assert).contains("broken.png"), "{}", stderr(&assert));
+        let figures = &json_lines(&assert)[0];
+        assert_eq!((&figures["count"], &figures["failed"]), (&json!(2), &json!(1)));
+    }
+
+    #[test]
+    fn without_one_image_that_can_be_read_the_figures_are_null() {
+        let folder = tempfile::tempdir().unwrap();
+        for class in ["woman", "man"] {
+            fs::create_dir(folder.path().join(class)).unwrap();
+        }
+        fs::write(folder.path().join("man/broken.png"), "no picture").unwrap();
+        let plot = folder.path().join("plot.png");
+        let assert = evaluate(&folder, &["--task", "gender", "--json", "--plot", plot.to_str().unwrap()]).code(1);
+        let figures = &json_lines(&assert)[0];
+        assert_eq!((&figures["accuracy"], &figures["count"]), (&Value::Null, &json!(0)));
+        assert!(plot.is_file());
+        evaluate(&folder, &["--task", "gender"]).code(1);
+    }
+
+    /// UTKFace's names: a woman of 35, a man of 18 and a girl of 17, all with the same face.
+    fn utkface() -> TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        // In the names 0 is male and 1 female.
+        for name in ["35_1_0_20170116174525125", "18_0_0_20170116174525125", "17_1_0_20170116174525125"] {
+            write_picture(&folder.path().join(format!("images/{name}.jpg.chip.jpg")), &face_crop(20));
+        }
+        folder
+    }
+
+    fn utkface_figures(folder: &TempDir, args: &[&str], code: i32) -> (Value, String) {
+        let utkface = ["--task", "gender", "--format", "utkface", "--json"];
+        let assert = evaluate(folder, &[&utkface[..], args].concat()).code(code);
+        (json_lines(&assert)[0].clone(), stderr(&assert))
+    }
+
+    #[test]
+    fn utkface_is_labelled_by_its_names_and_children_are_left_out() {
+        let folder = utkface();
+        let (figures, _) = utkface_figures(&folder, &["--margin", "0.2"], 0);
+        assert_eq!(figures["classes"], json!(["woman", "man"]));
+        assert_eq!(figures["confusion"], json!([[1, 0], [1, 0]]));
+        let (figures, _) = utkface_figures(&folder, &["--margin", "0.2", "--min-age", "0"], 0);
+        assert_eq!(figures["confusion"], json!([[2, 0], [1, 0]]));
+    }
+
+    #[test]
+    fn the_margin_reaches_the_network() {
+        // This crop shows much of the head already: with 0.4, the default for UTKFace, the network is mistaken.
+        let [(default, _), (wide, _), (narrow, _)] =
+            [&[][..], &["--margin", "0.4"], &["--margin", "0.2"]].map(|args| utkface_figures(&utkface(), args, 0));
+        assert_eq!(default, wide);
+        assert_eq!(wide["confusion"], json!([[0, 1], [0, 1]]));
+        assert_eq!(narrow["confusion"], json!([[1, 0], [1, 0]]));
+    }
+
+    #[test]
+    fn a_name_that_lacks_a_part_is_a_failed_input() {
+        let folder = utkface();
+        // A name of the published set.
+        let name = "images/61_1_20170109142408075.jpg.chip.jpg";
+        write_picture(&folder.path().join(name), &face_crop(20));
+        let (figures, errors) = utkface_figures(&folder, &[], 1);
+        assert!(errors.contains(name), "{errors}");
+        assert_eq!((&figures["count"], &figures["failed"]), (&json!(2), &json!(1)));
+    }
+
+    #[test]
+    fn the_plot_is_a_picture() {
+        let folder = emotion_folders();
+        let plot = folder.path().join("plot.png");
+        evaluate(&folder, &["--task", "emotion", "--plot", plot.to_str().unwrap()]).code(0);
+        let picture = read_bgr(&plot).unwrap();
+        let dark = |pixel: &opencv::core::Vec3b| pixel.0.iter().all(|channel| *channel < 120);
+        let is_drawn = (0..picture.rows()).any(|y| picture.at_row::<opencv::core::Vec3b>(y).unwrap().iter().any(dark));
+        assert!(picture.cols() > 400 && picture.rows() > 400 && is_drawn, "{picture:?}");
+    }
+
+    #[test]
+    fn wrong_usage_and_wrong_folders_are_named() {
+        let emotions = emotion_folders();
+        let gender_model = repository_file("models/gender_mini_xception.onnx");
+        let gender_model = gender_model.to_str().unwrap();
+        let parameters = parameter_file(&emotions, &format!("{{emotion: {{model: '{gender_model}'}}}}"));
+        let cases: [(&[&str], &str); 11] = [
+            (&[], "--task"),
+            (&["--task", "age"], "'age'"),
+            (&["--task", "gender"], "not one of the expected folders, which are woman, man"),
+            (&["--task", "gender", "--format", "utkface"], "not named like UTKFace's files"),
+            (&["--task", "emotion", "--format", "utkface"], "--format utkface"),
+            (&["--task", "emotion", "--min-age", "3"], "--min-age"),
+            (&["--task", "emotion", "--margin", "2"], "'emotion.margin' takes 0 to 1, got 2"),
+            (&["--task", "emotion", "--model", "no/such.onnx"], "no/such.onnx"),
+            (&["--task", "emotion", "--model", gender_model], "'task' is 'gender', expected 'emotion'"),
+            (&["--task", "emotion", "--params", parameters.to_str().unwrap()], "gender_mini_xception.onnx"),
+            (&["--task", "emotion", "--plot", "no/such/folder/plot.png"], "no/such/folder/plot.png"),
+        ];
+        for (args, reason) in cases {
+            let assert = evaluate(&emotions, args).code(2);
+            assert!(stderr(&assert).contains(reason), "{reason} is not in: {}", stderr(&assert));
+        }
+        fs::remove_dir(emotions.path().join("fear")).unwrap();
+        let assert = evaluate(&emotions, &["--task", "emotion"]).code(2);
+        assert!(stderr(&assert).contains("no folder 'fear'"), "{}", stderr(&assert));
+    }
+}
