@@ -68,7 +68,7 @@ def bayer(bgr, pattern):
 
 ENCODINGS = {
     "mono8": lambda bgr: cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY),
-    "mono16": lambda bgr: cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY).astype("<u2") << 8,
+    "mono16": lambda bgr: (cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY).astype(np.uint16) << 8).astype("<u2"),
     "bgr8": lambda bgr: bgr,
     "rgb8": lambda bgr: bgr[..., ::-1],
     "bgra8": lambda bgr: cv2.cvtColor(bgr, cv2.COLOR_BGR2BGRA),
@@ -89,10 +89,12 @@ def test_every_encoding_is_read_with_odd_strides(client, portrait):
 
 
 def test_the_byte_order_of_16_bit_samples_is_read(client, portrait):
-    big = cv2.cvtColor(portrait, cv2.COLOR_BGR2GRAY).astype(">u2") << 8
+    samples = cv2.cvtColor(portrait, cv2.COLOR_BGR2GRAY).astype(np.uint16) << 8
     # What is left in the low byte would show if it were taken for the high one.
-    noise = np.random.default_rng(2).integers(0, 255, big.shape).astype(">u2")
-    assert_is_the_portrait(client.ask(image_message(big | noise, "mono16", padding=1, big_endian=True)))
+    samples |= np.random.default_rng(2).integers(0, 255, samples.shape, np.uint16)
+    for order, big_endian in ((">u2", True), ("<u2", False)):
+        image = image_message(samples.astype(order), "mono16", padding=1, big_endian=big_endian)
+        assert_is_the_portrait(client.ask(image))
 
 
 def test_a_malformed_image_is_named_and_costs_only_itself(client, node, portrait):
@@ -137,7 +139,8 @@ def test_the_annotated_image_is_drawn_while_somebody_listens(client, portrait):
     # `portrait` was sent under the name of another order of channels, so that red and blue are swapped.
     changed = np.abs(pixels - portrait[..., ::-1].astype(int)).sum(axis=2) > 0
     face = np.zeros_like(changed)
-    face[FACE_Y - FACE_SIDE : FACE_Y + FACE_SIDE, FACE_X - FACE_SIDE : FACE_X + FACE_SIDE] = True
+    # The box, and the caption above it.
+    face[: FACE_Y + FACE_SIDE, FACE_X - FACE_SIDE : FACE_X + FACE_SIDE] = True
     assert changed.any() and not (changed & ~face).any()
     # Woman blue: most of what was drawn is.
     blue, green, red = pixels[changed].T
