@@ -8,7 +8,6 @@ use face_attributes::attributes::{Emotion, Gender};
 use face_attributes::classifier::BuiltIn;
 use face_attributes::crop::crop_face;
 use face_attributes::detect::FaceDetector;
-use face_attributes::encoding::{ByteOrder, Encoding};
 use face_attributes::frame::Frame;
 use face_attributes::geometry::BoundingBox;
 use face_attributes::model::Model;
@@ -17,7 +16,6 @@ use face_attributes::pipeline::Pipeline;
 use face_attributes::scene::MovingPicture;
 use face_attributes::source::read_bgr;
 use opencv::core::{Mat, Size, set_num_threads};
-use opencv::prelude::*;
 
 const FRAME_SIZES: [(i32, i32); 2] = [(640, 480), (1280, 720)];
 
@@ -49,16 +47,11 @@ impl Scene {
     fn new((width, height): (i32, i32), parameters: &Parameters) -> anyhow::Result<Self> {
         let portrait = read_bgr(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/astronaut.jpg"))?;
         let bgr = MovingPicture::new(portrait, Size::new(width, height)).next().context("no frame")??;
-        let gray = frame(&bgr)?.to_gray()?;
+        let gray = Frame::from_bgr(&bgr)?.to_gray()?;
         let faces = FaceDetector::load(None)?.detect(&gray, &parameters.detector)?;
         ensure!(faces.len() == 1, "the frame of {width}x{height} shows {} faces", faces.len());
         Ok(Self { bgr, gray, face: faces[0], name: format!("{width}x{height}") })
     }
-}
-
-fn frame(bgr: &Mat) -> anyhow::Result<Frame<'_>> {
-    let (width, height) = (bgr.cols() as usize, bgr.rows() as usize);
-    Ok(Frame::new(width, height, 3 * width, Encoding::Bgr8, ByteOrder::LittleEndian, bgr.data_bytes()?)?)
 }
 
 fn bench_detection(criterion: &mut Criterion, scene: &Scene, parameters: &Parameters) -> anyhow::Result<()> {
@@ -87,7 +80,7 @@ fn bench_network<A: BuiltIn>(criterion: &mut Criterion) -> anyhow::Result<()> {
 
 fn bench_pipeline(criterion: &mut Criterion, scene: &Scene, parameters: &Parameters) -> anyhow::Result<()> {
     let mut pipeline = Pipeline::new(parameters.clone())?;
-    let frame = frame(&scene.bgr)?;
+    let frame = Frame::from_bgr(&scene.bgr)?;
     pipeline.process(&frame)?;
     criterion.bench_function(&format!("process/{}", scene.name), |bencher| bencher.iter(|| pipeline.process(&frame)));
     Ok(())

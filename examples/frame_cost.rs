@@ -7,15 +7,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use clap::Parser;
 use cpu_time::ProcessTime;
-use face_attributes::encoding::{ByteOrder, Encoding};
 use face_attributes::frame::Frame;
 use face_attributes::parameters::Parameters;
 use face_attributes::pipeline::Pipeline;
 use face_attributes::scene::{MovingPicture, PERIOD_FRAMES};
 use face_attributes::source::{images_in, read_bgr};
-use opencv::core::{Mat, Size};
+use opencv::core::Size;
 use opencv::imgcodecs::imwrite_def;
-use opencv::prelude::*;
 use serde_json::json;
 
 /// Render frames with one face, or measure the pipeline's CPU time on them.
@@ -74,7 +72,7 @@ fn measure(folder: &Path, min_face_size: Option<f64>) -> anyhow::Result<()> {
     }
     let mut pipeline = Pipeline::new(parameters)?;
     let pictures = images_in(folder)?.iter().map(|path| read_bgr(path)).collect::<Result<Vec<_>, _>>()?;
-    let frames = pictures.iter().map(frame).collect::<anyhow::Result<Vec<_>>>()?;
+    let frames = pictures.iter().map(Frame::from_bgr).collect::<Result<Vec<_>, _>>()?;
     // The first frame pays for memory that the others use again.
     pipeline.process(&frames[0])?;
 
@@ -86,9 +84,4 @@ fn measure(folder: &Path, min_face_size: Option<f64>) -> anyhow::Result<()> {
     let cpu_ms = 1e3 * start.elapsed().as_secs_f64();
     println!("{}", json!({"cpu_ms_per_frame": cpu_ms / frames.len() as f64, "faces": faces}));
     Ok(())
-}
-
-fn frame(bgr: &Mat) -> anyhow::Result<Frame<'_>> {
-    let (width, height) = (bgr.cols() as usize, bgr.rows() as usize);
-    Ok(Frame::new(width, height, 3 * width, Encoding::Bgr8, ByteOrder::LittleEndian, bgr.data_bytes()?)?)
 }

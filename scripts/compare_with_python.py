@@ -20,7 +20,7 @@ import onnxruntime
 ROOT = Path(__file__).resolve().parent.parent
 PORTRAIT = ROOT / "tests/data/astronaut.jpg"
 # Network: what is cropped around the face on each side, as a fraction of its size. As in config/face_attributes.yaml.
-MARGINS = {"emotion": 0.0, "gender": 0.35}
+MARGINS = {"emotion": 0.0, "gender": 0.4}
 
 
 class PythonPipeline:

@@ -1,7 +1,7 @@
 //! One camera image as it arrives: raw bytes with a layout, validated once so that later stages can trust it.
 
 use opencv::boxed_ref::BoxedRef;
-use opencv::core::{Mat, MatTraitConst, Rect, extract_channel};
+use opencv::core::{CV_8UC3, Mat, MatTraitConst, MatTraitConstManual, Rect, extract_channel};
 use opencv::imgproc::{self, cvt_color_def};
 
 use crate::encoding::{ByteOrder, Encoding};
@@ -40,6 +40,9 @@ pub enum FrameError {
         /// The layout of the pixels.
         encoding: Encoding,
     },
+    /// A picture of OpenCV that is not 8-bit blue, green, red, or whose rows are padded.
+    #[error("the picture is not 8-bit blue, green, red without padding")]
+    NotBgr,
     /// Fewer bytes than the rows need.
     #[error("data holds {got} bytes, but height {height} x step {step} needs {expected}")]
     Truncated {
@@ -94,6 +97,16 @@ impl<'a> Frame<'a> {
         let expected = step.saturating_mul(height);
         let data = data.get(..expected).ok_or(FrameError::Truncated { got: data.len(), expected, height, step })?;
         Ok(Self { width, height, step, encoding, byte_order, data })
+    }
+
+    /// Looks at a picture of OpenCV as a frame: height x width, 8-bit, blue, green, red.
+    ///
+    /// # Errors
+    /// [`FrameError::NotBgr`] for another kind of picture, and those of [`Frame::new`].
+    pub fn from_bgr(bgr: &'a impl MatTraitConst) -> Result<Self, FrameError> {
+        let data = bgr.data_bytes().ok().filter(|_| bgr.typ() == CV_8UC3).ok_or(FrameError::NotBgr)?;
+        let (width, height) = (bgr.cols() as usize, bgr.rows() as usize);
+        Self::new(width, height, 3 * width, Encoding::Bgr8, ByteOrder::LittleEndian, data)
     }
 
     /// Width in pixels.
@@ -300,6 +313,17 @@ mod tests {
             let message = result.unwrap_err().to_string();
             assert!(message.contains(reason), "{message}");
         }
+    }
+
+    #[test]
+    fn a_picture_of_another_kind_is_no_bgr_frame() {
+        let bgr = Mat::new_rows_cols_with_default(7, 10, CV_8UC3, 9.into()).unwrap();
+        let frame = Frame::from_bgr(&bgr).unwrap();
+        assert_eq!((frame.width(), frame.height()), (10, 7));
+        let gray = frame.to_gray().unwrap();
+        assert_eq!(Frame::from_bgr(&gray).unwrap_err(), FrameError::NotBgr);
+        let part = Mat::roi(&bgr, Rect::new(1, 1, 4, 3)).unwrap();
+        assert_eq!(Frame::from_bgr(&part).unwrap_err(), FrameError::NotBgr);
     }
 
     #[test]

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use face_attributes::annotate::draw_faces;
-use face_attributes::encoding::{ByteOrder, Encoding};
 use face_attributes::frame::Frame;
 use face_attributes::parameter_file::read_parameter_file;
 use face_attributes::pipeline::{FaceAttributes, Pipeline};
@@ -102,9 +101,7 @@ impl Detection<'_> {
     }
 
     fn process(&mut self, file: &Path, bgr: &Mat) -> anyhow::Result<Vec<FaceAttributes>> {
-        let (width, height) = (bgr.cols() as usize, bgr.rows() as usize);
-        let frame = Frame::new(width, height, 3 * width, Encoding::Bgr8, ByteOrder::LittleEndian, bgr.data_bytes()?)
-            .with_context(|| file.display().to_string())?;
+        let frame = Frame::from_bgr(bgr).with_context(|| file.display().to_string())?;
         self.pipeline.process(&frame).with_context(|| file.display().to_string())
     }
 
