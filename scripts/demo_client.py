@@ -4,16 +4,18 @@ Ends after a number of messages, or at SIGINT or SIGTERM. Exit code 1 when the n
 """
 
 import argparse
+import signal
 import sys
-import time
+import threading
 from pathlib import Path
 
 import cv2
 import numpy as np
 import rclpy
-from rclpy.executors import ExternalShutdownException
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
+from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
 
 from face_attributes.msg import Emotion, FaceAttributesArray, Gender
@@ -49,10 +51,12 @@ def bgr_from_image(image):
 
 
 class DemoClient(Node):
-    """Counts and prints the messages of the node."""
+    """Counts and prints the messages of the node, and sets `done` when there were `frames` of them and a picture."""
 
-    def __init__(self, node_name):
+    def __init__(self, node_name, frames, done):
         super().__init__("demo_client")
+        self.frames = frames
+        self.done = done
         self.message_count = 0
         self.image_count = 0
         self.annotated_image = None
@@ -61,27 +65,27 @@ class DemoClient(Node):
 
     def on_faces(self, message):
         self.message_count += 1
-        print(format_message(message), flush=True)
+        if not self.done.is_set():
+            print(format_message(message), flush=True)
+        self.check_done()
 
     def on_image(self, message):
         self.image_count += 1
         self.annotated_image = message
+        self.check_done()
 
-    def is_done(self, frames):
-        return frames > 0 and self.message_count >= frames and self.annotated_image is not None
+    def check_done(self):
+        if 0 < self.frames <= self.message_count and self.annotated_image is not None:
+            self.done.set()
 
 
-def spin_until_done(client, frames, silence_secs):
-    """Receives messages. False when none of them arrived for `silence_secs`."""
-    received_count = -1
-    while not client.is_done(frames):
-        if client.message_count + client.image_count > received_count:
-            received_count = client.message_count + client.image_count
-            deadline = time.monotonic() + silence_secs
-        remaining_secs = deadline - time.monotonic()
-        if remaining_secs <= 0:
+def wait_until_done(client, silence_secs):
+    """False when neither a message nor a picture arrived for about `silence_secs`."""
+    received_count = 0
+    while not client.done.wait(silence_secs):
+        if client.message_count + client.image_count == received_count:
             return False
-        rclpy.spin_once(client, timeout_sec=remaining_secs)
+        received_count = client.message_count + client.image_count
     return True
 
 
@@ -93,18 +97,26 @@ def main():
     parser.add_argument("--silence-secs", type=float, default=60.0, help="give up when nothing arrives for so long")
     options = parser.parse_args()
 
-    rclpy.init()
-    client = DemoClient(options.node)
-    try:
-        if not spin_until_done(client, options.frames, options.silence_secs):
-            awaited = "/faces" if client.message_count < max(options.frames, 1) else "/image_annotated"
-            sys.exit(
-                f"demo_client: nothing arrived on {options.node}{awaited} for {options.silence_secs:.0f} s, after "
-                f"{client.message_count} messages. Does the node run, and does a camera publish on its image topic?"
-            )
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass  # The way to end a demo without --frames.
+    # The main thread waits for signals, so that rclpy's own handling, which ends a wait with an error, is not needed.
+    done = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: done.set())
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    client = DemoClient(options.node, options.frames, done)
+    executor = SingleThreadedExecutor()
+    executor.add_node(client)
+    spin_thread = threading.Thread(target=executor.spin, name="ros_spin")
+    spin_thread.start()
+    is_done = wait_until_done(client, options.silence_secs)
+    executor.shutdown()
+    spin_thread.join()
 
+    if not is_done:
+        awaited = "image_annotated" if 0 < options.frames <= client.message_count else "faces"
+        sys.exit(
+            f"demo_client: nothing arrived on {options.node}/{awaited} for {options.silence_secs:.0f} s, after "
+            f"{client.message_count} messages. Does the node run, and does a camera publish on its image topic?"
+        )
     print(f"\n{client.message_count} messages received.")
     if client.annotated_image is not None:
         options.output.parent.mkdir(parents=True, exist_ok=True)

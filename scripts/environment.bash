@@ -6,7 +6,7 @@
 
 face_attributes_root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 # Setup files, of ROS and of Python, read variables that may be unset.
-face_attributes_nounset="$(shopt -po nounset)"
+face_attributes_nounset="$(shopt -po nounset || true)"
 set +u
 
 face_attributes_prefix="$face_attributes_root/.ros/prefix"

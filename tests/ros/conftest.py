@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 import rclpy
+from ament_index_python.packages import get_package_prefix
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
@@ -20,7 +21,7 @@ from sensor_msgs.msg import Image
 from face_attributes.msg import FaceAttributesArray
 
 ROOT = Path(__file__).resolve().parents[2]
-NODE_PROGRAM = ROOT / "install" / "lib" / "face_attributes" / "face_attributes_node"
+NODE_PROGRAM = Path(get_package_prefix("face_attributes")) / "lib" / "face_attributes" / "face_attributes_node"
 
 # Far more than anything here takes: reached only when something hangs, so that a slow machine fails no test.
 DEADLINE_SECS = 120
