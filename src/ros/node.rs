@@ -68,12 +68,12 @@ pub async fn run() -> anyhow::Result<()> {
         _ = inference_ended => Err(anyhow!("the inference thread ended")),
     };
 
-    // The services go before the node that they belong to.
+    // The node goes last: its publishers and services end with it.
     services.abort();
     mailbox.close();
+    let joined = join(inference);
     stop.store(true, Ordering::Relaxed);
-    join(inference)?;
-    join(spinner)?;
+    join(spinner).and(joined)?;
     let Counters { received, dropped } = &*counters;
     log::info!(
         "stopped after {} images, of which {} were dropped for newer ones",

@@ -13,7 +13,9 @@ def test_a_signal_stops_the_node_cleanly(client, node, portrait, number):
         client.images.publish(image_message(portrait, "bgr8"))
     node.popen.send_signal(number)
     assert node.wait() == 0
-    assert "stopped after" in "".join(node.output)
+    output = "".join(node.output)
+    assert "stopped after" in output
+    assert "skipped" not in output
 
 
 def test_without_images_the_log_says_which_topics_have_some(node, make_client):
