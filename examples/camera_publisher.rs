@@ -45,7 +45,7 @@ struct Args {
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    ensure!(args.rate > 0.0 && args.rate <= 1000.0, "--rate takes more than 0 and at most 1000, got {}", args.rate);
+    ensure!((0.1..=1000.0).contains(&args.rate), "--rate takes 0.1 to 1000, got {}", args.rate);
     let period = Duration::from_secs_f64(1.0 / args.rate);
     let frames = open(&args)?;
 

@@ -9,7 +9,7 @@ use opencv::prelude::*;
 use crate::attributes::{Attribute, Estimate};
 use crate::crop::{CropError, crop_face};
 use crate::geometry::BoundingBox;
-use crate::model::{Model, ModelError};
+use crate::model::{Model, ModelError, RunError};
 use crate::parameters::ClassifierParameters;
 
 /// An attribute whose network is built into this library.
@@ -32,8 +32,8 @@ impl BuiltIn for crate::attributes::Gender {
 pub enum ClassifyError {
     #[error(transparent)]
     Crop(#[from] CropError),
-    #[error("the {task} network failed: {reason}")]
-    Network { task: &'static str, reason: String },
+    #[error("the {task} network gave no answer: {error}")]
+    Network { task: &'static str, error: RunError },
 }
 
 /// A network for the attribute `A`.
@@ -68,10 +68,8 @@ impl<A: BuiltIn> Classifier<A> {
     ) -> Result<Estimate<A>, ClassifyError> {
         let crop = crop_face(gray, face, parameters.margin, self.model.input_size())?;
         let pixels = crop.data_bytes().map_err(CropError::from)?;
-        let probabilities = self
-            .model
-            .run(pixels)
-            .map_err(|error| ClassifyError::Network { task: A::TASK, reason: format!("{error:#}") })?;
+        let probabilities =
+            self.model.run(pixels).map_err(|error| ClassifyError::Network { task: A::TASK, error })?;
         Ok(Estimate::from_probabilities(probabilities, parameters.min_confidence))
     }
 }

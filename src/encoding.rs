@@ -83,11 +83,14 @@ impl fmt::Display for Encoding {
     }
 }
 
+/// What is quoted of an unknown name at most: a damaged message may hold anything there.
+const MAX_NAME_CHARS: usize = 40;
+
 /// An image encoding that is not read here, for example one of depth or of compressed data.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("encoding '{name}' is not supported; supported are {}", supported())]
+#[error("encoding {name:?} is not supported; supported are {}", supported())]
 pub struct UnsupportedEncoding {
-    /// The encoding as the image names it.
+    /// The encoding as the image names it, cut after 40 characters.
     pub name: String,
 }
 
@@ -103,7 +106,7 @@ impl FromStr for Encoding {
             .iter()
             .find(|(_, known)| *known == name)
             .map(|(encoding, _)| *encoding)
-            .ok_or_else(|| UnsupportedEncoding { name: name.to_owned() })
+            .ok_or_else(|| UnsupportedEncoding { name: name.chars().take(MAX_NAME_CHARS).collect() })
     }
 }
 
@@ -122,7 +125,9 @@ mod tests {
     fn an_unsupported_encoding_is_refused_by_name() {
         for name in ["16UC1", "32FC1", "jpeg", "", "BGR8"] {
             let message = name.parse::<Encoding>().unwrap_err().to_string();
-            assert!(message.contains(&format!("'{name}'")) && message.contains("bgr8"), "{message}");
+            assert!(message.contains(&format!("{name:?}")) && message.contains("bgr8"), "{message}");
         }
+        let endless = "\n".repeat(100_000).parse::<Encoding>().unwrap_err().to_string();
+        assert!(endless.len() < 400 && !endless.contains('\n'), "{endless}");
     }
 }

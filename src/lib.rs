@@ -26,6 +26,7 @@ pub mod evaluation;
 pub mod frame;
 pub mod geometry;
 pub mod model;
+pub mod panics;
 pub mod parameter_file;
 pub mod parameters;
 pub mod pipeline;

@@ -13,6 +13,7 @@ use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 
 use crate::attributes::Attribute;
+use crate::panics::catch_panic;
 
 /// The interval that a network's input pixels are scaled to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +42,6 @@ pub struct ModelError {
     /// The file, or what stands in for it where the network is built in.
     pub name: String,
     /// What is wrong with it.
-    #[source]
     pub problem: ModelProblem,
 }
 
@@ -61,6 +61,20 @@ pub enum ModelProblem {
     Shape { tensor: &'static str, expected: String, got: String },
     #[error("tract cannot run it ({0})")]
     Unsupported(String),
+    #[error("at a trial, {0}")]
+    Trial(RunError),
+}
+
+/// Why a network gave no answer.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
+pub enum RunError {
+    #[error("it takes {expected} pixels, got {got}")]
+    PixelCount { expected: usize, got: usize },
+    #[error("tract failed ({0})")]
+    Tract(String),
+    #[error("its output is not a probability for each class: {output:?}")]
+    NotProbabilities { output: Vec<f32> },
 }
 
 /// A network ready to run: one grey picture in, one probability per class out.
@@ -114,18 +128,14 @@ impl Model {
         let input_size = metadata.input_size()?;
         let pixel_range = metadata.pixel_range()?;
 
-        let unsupported = |error: TractError| ModelProblem::Unsupported(format!("{error:#}"));
-        let model = tract_onnx::onnx()
-            .model_for_proto_model(proto)
-            .and_then(|model| model.into_optimized())
-            .map_err(unsupported)?;
-        let [width, height] = [input_size.width, input_size.height].map(|side| side as usize);
-        let input = model.input_fact(0).map_err(unsupported)?;
-        check_shape("the input", input, &[1, 1, height, width])?;
-        let output = model.output_fact(0).map_err(unsupported)?;
-        check_shape("the output", output, &[1, labels.len()])?;
-        let plan = model.into_runnable().map_err(unsupported)?;
-        Ok(Self { plan, input_size, pixel_range })
+        // A damaged graph makes tract panic in many places, for example at a stride of 0.
+        catch_panic(|| {
+            let plan = plan(proto, input_size, labels.len())?;
+            let model = Self { plan, input_size, pixel_range };
+            model.run(&vec![0; model.pixel_count()]).map_err(ModelProblem::Trial)?;
+            Ok(model)
+        })
+        .unwrap_or_else(|panic| Err(ModelProblem::Unsupported(panic)))
     }
 
     /// The size of the picture that [`Model::run`] takes, in pixels.
@@ -138,14 +148,47 @@ impl Model {
     /// The result is one probability per class, each 0 to 1, of sum 1.
     ///
     /// # Errors
-    /// tract's, in particular where the number of pixels is not that of the input size.
-    pub fn run(&self, pixels: &[u8]) -> TractResult<Vec<f32>> {
+    /// [`RunError`] where the number of pixels is not that of the input size, or the output is not what it should be.
+    pub fn run(&self, pixels: &[u8]) -> Result<Vec<f32>, RunError> {
+        let (expected, got) = (self.pixel_count(), pixels.len());
+        if got != expected {
+            return Err(RunError::PixelCount { expected, got });
+        }
+        let output = self.run_tract(pixels).map_err(|error| RunError::Tract(format!("{error:#}")))?;
+        let in_range = output.iter().all(|probability| (0.0..=1.0).contains(probability));
+        if in_range && (output.iter().sum::<f32>() - 1.0).abs() < MAX_SUM_ERROR {
+            Ok(output)
+        } else {
+            Err(RunError::NotProbabilities { output })
+        }
+    }
+
+    fn run_tract(&self, pixels: &[u8]) -> TractResult<Vec<f32>> {
         let [width, height] = [self.input_size.width, self.input_size.height].map(|side| side as usize);
         let scaled = pixels.iter().map(|pixel| self.pixel_range.scale(*pixel)).collect();
         let image = tract_ndarray::Array4::from_shape_vec((1, 1, height, width), scaled)?;
         let outputs = self.plan.run(tvec!(Tensor::from(image).into()))?;
         Ok(outputs[0].to_plain_array_view::<f32>()?.iter().copied().collect())
     }
+
+    fn pixel_count(&self) -> usize {
+        self.input_size.area() as usize
+    }
+}
+
+/// How far probabilities may be from a sum of 1: far more than rounding, far less than an output that is none.
+const MAX_SUM_ERROR: f32 = 1e-3;
+
+fn plan(proto: &ModelProto, input_size: Size, classes: usize) -> Result<Arc<TypedRunnableModel>, ModelProblem> {
+    let unsupported = |error: TractError| ModelProblem::Unsupported(format!("{error:#}"));
+    let model = tract_onnx::onnx()
+        .model_for_proto_model(proto)
+        .and_then(|model| model.into_optimized())
+        .map_err(unsupported)?;
+    let [width, height] = [input_size.width, input_size.height].map(|side| side as usize);
+    check_shape("the input", model.input_fact(0).map_err(unsupported)?, &[1, 1, height, width])?;
+    check_shape("the output", model.output_fact(0).map_err(unsupported)?, &[1, classes])?;
+    model.into_runnable().map_err(unsupported)
 }
 
 /// tract indexes the graph's outputs by name without looking whether a node makes them; a damaged file must not panic.
@@ -289,9 +332,37 @@ mod tests {
     }
 
     #[test]
+    fn a_graph_that_makes_tract_panic_is_refused() {
+        for op in ["Conv", "MaxPool"] {
+            let mut proto = emotion_proto();
+            let node = proto.graph.as_mut().unwrap().node.iter_mut().find(|node| node.op_type == op).unwrap();
+            node.attribute.iter_mut().find(|attribute| attribute.name == "strides").unwrap().ints[0] = 0;
+            let message = refusal::<Emotion>(&proto);
+            assert!(message.contains("tract cannot run it"), "{op}: {message}");
+        }
+    }
+
+    #[test]
+    fn an_output_that_is_no_probability_is_refused() {
+        let mut no_softmax = emotion_proto();
+        let nodes = &mut no_softmax.graph.as_mut().unwrap().node;
+        nodes.iter_mut().find(|node| node.op_type == "Softmax").unwrap().op_type = "Relu".to_owned();
+        let mut not_a_number = emotion_proto();
+        for tensor in &mut not_a_number.graph.as_mut().unwrap().initializer {
+            let bytes = tensor.raw_data.len();
+            tensor.raw_data = f32::NAN.to_le_bytes().into_iter().cycle().take(bytes).collect();
+        }
+        for proto in [no_softmax, not_a_number] {
+            let message = refusal::<Emotion>(&proto);
+            assert!(message.contains("not a probability for each class"), "{message}");
+        }
+    }
+
+    #[test]
     fn a_picture_of_the_wrong_size_is_an_error() {
         let model = Model::from_bytes::<Emotion>("emotion", Emotion::MODEL).unwrap();
-        assert!(model.run(&[0; 63 * 64]).is_err());
+        let error = model.run(&[0; 63 * 64]).unwrap_err().to_string();
+        assert_eq!(error, "it takes 4096 pixels, got 4032");
     }
 
     #[test]

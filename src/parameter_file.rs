@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::parameters::{ParameterError, Parameters};
 
@@ -17,71 +17,102 @@ const KEYS_OF_EVERY_NODE: [&str; 3] = ["use_sim_time", "start_type_description_s
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum ParameterFileError {
-    #[error("parameter file {}: {source}", path.display())]
-    Unreadable { path: PathBuf, source: io::Error },
-    #[error("parameter file {}: {source}", path.display())]
-    Syntax { path: PathBuf, source: serde_yaml::Error },
+    #[error("parameter file {}: {error}", path.display())]
+    Unreadable { path: PathBuf, error: io::Error },
+    #[error("parameter file {}: {error}", path.display())]
+    Syntax { path: PathBuf, error: serde_yaml::Error },
     #[error(
         "parameter file {}: no section for the node {NODE_NAME}; expected for example '/**:' and below it 'ros__parameters:'",
         path.display()
     )]
     NoSection { path: PathBuf },
-    #[error("parameter file {}: {source}", path.display())]
-    Parameter { path: PathBuf, source: ParameterError },
+    #[error("parameter file {}: {error}", path.display())]
+    Parameter { path: PathBuf, error: ParameterError },
 }
 
 /// The parameters of a ROS 2 parameter file; what it does not name keeps its default.
 ///
-/// Sections for any node (`/**`, `/*`) and for a node named [`NODE_NAME`] in whichever namespace are read, later ones over
-/// earlier ones.
+/// Sections for a node named [`NODE_NAME`] in whichever namespace are read, and those for any node, later ones over earlier
+/// ones.
 ///
 /// # Errors
 /// [`ParameterFileError`] names the file, and the parameter that there is not or whose value does not fit.
 pub fn read_parameter_file(path: &Path) -> Result<Parameters, ParameterFileError> {
-    let text =
-        fs::read_to_string(path).map_err(|source| ParameterFileError::Unreadable { path: path.to_owned(), source })?;
-    let file: Value =
-        serde_yaml::from_str(&text).map_err(|source| ParameterFileError::Syntax { path: path.to_owned(), source })?;
-    let mut sections = Vec::new();
-    collect_sections(&file, "", &mut sections);
-    if sections.is_empty() {
+    let is_for_the_node = |pattern: &str| {
+        let name = pattern.rsplit('/').next().unwrap_or_default();
+        [NODE_NAME, "*", "**"].contains(&name)
+    };
+    let values = read_values(path, is_for_the_node)?;
+    if values.is_empty() {
         return Err(ParameterFileError::NoSection { path: path.to_owned() });
     }
     let mut parameters = Parameters::default();
-    for section in sections {
-        parameters = apply(parameters, section, "")
-            .map_err(|source| ParameterFileError::Parameter { path: path.to_owned(), source })?;
+    for (name, value) in values.into_iter().filter(|(name, _)| !is_of_every_node(name)) {
+        parameters = parameters
+            .with(&name, value)
+            .map_err(|error| ParameterFileError::Parameter { path: path.to_owned(), error })?;
     }
     Ok(parameters)
 }
 
-/// Finds the `ros__parameters` that concern this node; a node's name may be nested in its namespaces.
-fn collect_sections<'a>(value: &'a Value, node: &str, sections: &mut Vec<&'a Map<String, Value>>) {
+/// The dotted names and the values that a ROS 2 parameter file gives to the nodes of which `is_for` holds.
+///
+/// `is_for` is asked of a section's name, its parts joined by `/`: a node's name after its namespaces, of which `*` and
+/// `**` may stand for one and for any.
+///
+/// # Errors
+/// [`ParameterFileError`] where the file cannot be read or is no YAML.
+pub fn read_values(
+    path: &Path,
+    is_for: impl Fn(&str) -> bool,
+) -> Result<Vec<(String, Value)>, ParameterFileError> {
+    let text =
+        fs::read_to_string(path).map_err(|error| ParameterFileError::Unreadable { path: path.to_owned(), error })?;
+    let file: Value =
+        serde_yaml::from_str(&text).map_err(|error| ParameterFileError::Syntax { path: path.to_owned(), error })?;
+    let mut values = Vec::new();
+    collect_sections(&file, "", &is_for, &mut values);
+    Ok(values)
+}
+
+/// Whether a section's name, such as `/**`, `robot/face_attributes` or `/*/face_attributes`, means the node of this full
+/// name (`/robot/face_attributes`), as rcl's parameter files have it.
+pub fn section_matches(section: &str, node: &str) -> bool {
+    fn parts_match(pattern: &[&str], name: &[&str]) -> bool {
+        match (pattern, name) {
+            ([], []) => true,
+            (["**", pattern @ ..], name) => (0..=name.len()).any(|skipped| parts_match(pattern, &name[skipped..])),
+            ([first, pattern @ ..], [part, name @ ..]) => (*first == "*" || first == part) && parts_match(pattern, name),
+            _ => false,
+        }
+    }
+    let parts = |name: &'_ str| name.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect::<Vec<_>>();
+    let (section, node) = (parts(section), parts(node));
+    let borrow = |parts: &'_ [String]| parts.iter().map(String::as_str).collect::<Vec<_>>();
+    parts_match(&borrow(&section), &borrow(&node))
+}
+
+/// Finds the values of the sections that `is_for` picks; a node's name may be nested in its namespaces.
+fn collect_sections(value: &Value, section: &str, is_for: &impl Fn(&str) -> bool, values: &mut Vec<(String, Value)>) {
     for (key, value) in value.as_object().into_iter().flatten() {
-        if key == "ros__parameters" {
-            let name = node.rsplit('/').next().unwrap_or_default();
-            if let (true, Some(section)) = (["**", "*", NODE_NAME].contains(&name), value.as_object()) {
-                sections.push(section);
-            }
-        } else {
-            collect_sections(value, key, sections);
+        if key != "ros__parameters" {
+            collect_sections(value, &format!("{section}/{}", key.trim_start_matches('/')), is_for, values);
+        } else if is_for(section) {
+            flatten(value, "", values);
         }
     }
 }
 
-/// Sets each leaf below `section` by its dotted name.
-fn apply(mut parameters: Parameters, section: &Map<String, Value>, group: &str) -> Result<Parameters, ParameterError> {
-    for (key, value) in section {
-        let name = if group.is_empty() { key.clone() } else { format!("{group}.{key}") };
-        if is_of_every_node(&name) {
-            continue;
-        }
-        parameters = match value {
-            Value::Object(section) => apply(parameters, section, &name)?,
-            value => parameters.with(&name, value.clone())?,
-        };
+/// Notes each leaf below `value` under its dotted name.
+fn flatten(value: &Value, name: &str, values: &mut Vec<(String, Value)>) {
+    let Value::Object(group) = value else {
+        values.push((name.to_owned(), value.clone()));
+        return;
+    };
+    for (key, value) in group {
+        let name = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
+        flatten(value, &name, values);
     }
-    Ok(parameters)
 }
 
 /// Whether a dotted name is one that ROS itself reads, in any node.
@@ -117,6 +148,19 @@ mod tests {
     }
 
     #[test]
+    fn a_section_matches_the_nodes_that_its_pattern_means() {
+        let node = "/robot/face_attributes";
+        for section in ["/**", "/robot/face_attributes", "robot/face_attributes", "/*/face_attributes", "/robot/*"] {
+            assert!(section_matches(section, node), "{section}");
+        }
+        assert!(section_matches("/**/face_attributes", node) && section_matches("/**/face_attributes", "/face_attributes"));
+        for section in ["/face_attributes", "/*", "/other/face_attributes", "/robot", "/robot/face_attributes/more"] {
+            assert!(!section_matches(section, node), "{section}");
+        }
+        assert!(section_matches("/*", "/face_attributes") && section_matches("face_attributes", "/face_attributes"));
+    }
+
+    #[test]
     fn the_file_that_ships_holds_the_defaults() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/face_attributes.yaml");
         assert_eq!(read_parameter_file(&path).unwrap(), Parameters::default());
@@ -130,6 +174,7 @@ mod tests {
             ("/**:\n  ros__parameters:\n    detector: {min_neighbours: 3}\n", "'detector.min_neighbours'"),
             ("/**:\n  ros__parameters:\n    gender: {margin: wide}\n", "'gender.margin' is of type double"),
             ("/**:\n  ros__parameters:\n    gender: 3\n", "no parameter 'gender'"),
+            ("/**:\n  ros__parameters:\n    gender: [1, 2]\n", "no parameter 'gender'"),
             ("detector: {min_neighbors: 3}\n", "no section"),
             ("other_node:\n  ros__parameters:\n    a: 1\n", "no section"),
             ("/**: [", "line"),

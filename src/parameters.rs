@@ -69,10 +69,10 @@ pub struct DetectorParameters {
     #[schemars(range(min = 0.01, max = 1.0))]
     pub min_face_size: f64,
     /// Ratio of one face size that is looked for to the next: nearer to 1 finds more faces and costs more time.
-    #[schemars(range(min = 1.01, max = 2.0))]
+    #[schemars(range(min = 1.05, max = 2.0))]
     pub scale_factor: f64,
     /// Neighbouring detections that make a face: more of them give fewer false faces and miss more true ones.
-    #[schemars(range(min = 0, max = 50))]
+    #[schemars(range(min = 1, max = 50))]
     pub min_neighbors: i32,
     /// Threads that OpenCV may use in this process: more of them shorten the delay, not the CPU time.
     #[schemars(range(min = 1, max = 64))]
@@ -305,7 +305,7 @@ mod tests {
             ("gender.margin", json!("wide"), "parameter 'gender.margin' is of type double, got \"wide\""),
             ("gender.enabled", json!(1), "parameter 'gender.enabled' is of type bool, got 1"),
             ("detector.min_neighbors", json!(2.5), "parameter 'detector.min_neighbors' is of type integer, got 2.5"),
-            ("detector.scale_factor", json!(1.0), "parameter 'detector.scale_factor' takes 1.01 to 2, got 1.0"),
+            ("detector.scale_factor", json!(1.0), "parameter 'detector.scale_factor' takes 1.05 to 2, got 1.0"),
             ("detector.threads", json!(99), "parameter 'detector.threads' takes 1 to 64, got 99"),
             ("image.reliability", json!("maybe"), "one of best_effort, reliable, got \"maybe\""),
         ];

@@ -15,16 +15,18 @@ const IMAGE_EXTENSIONS: [&str; 9] = ["bmp", "jpeg", "jpg", "pgm", "png", "ppm", 
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum SourceError {
-    #[error("{}: {source}", path.display())]
-    Unreadable { path: PathBuf, source: io::Error },
+    #[error("{}: {error}", path.display())]
+    Unreadable { path: PathBuf, error: io::Error },
     #[error("{}: holds no image file ({})", path.display(), IMAGE_EXTENSIONS.join(", "))]
     NoImages { path: PathBuf },
     #[error("{}: not an image that OpenCV reads", path.display())]
     NotAnImage { path: PathBuf },
     #[error("{}: neither an image nor a video or camera that OpenCV opens", path.display())]
     NotAVideo { path: PathBuf },
-    #[error("{}: {source}", path.display())]
-    OpenCv { path: PathBuf, source: opencv::Error },
+    #[error("{}: ended after {got} of {expected} pictures: the file is damaged", path.display())]
+    Damaged { path: PathBuf, got: u64, expected: u64 },
+    #[error("{}: {error}", path.display())]
+    OpenCv { path: PathBuf, error: opencv::Error },
 }
 
 /// The image files in a folder, not in folders below it, in the order of their names.
@@ -32,7 +34,7 @@ pub enum SourceError {
 /// # Errors
 /// [`SourceError`] names the folder that cannot be read or holds no image.
 pub fn images_in(folder: &Path) -> Result<Vec<PathBuf>, SourceError> {
-    let unreadable = |source| SourceError::Unreadable { path: folder.to_owned(), source };
+    let unreadable = |error| SourceError::Unreadable { path: folder.to_owned(), error };
     let mut images = Vec::new();
     for entry in fs::read_dir(folder).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
@@ -71,11 +73,11 @@ pub fn read_gray(path: &Path) -> Result<Mat, SourceError> {
 
 fn read_image(path: &Path, flags: i32) -> Result<Mat, SourceError> {
     // OpenCV answers a missing file and a broken one alike, with an empty picture.
-    fs::File::open(path).map_err(|source| SourceError::Unreadable { path: path.to_owned(), source })?;
+    fs::File::open(path).map_err(|error| SourceError::Unreadable { path: path.to_owned(), error })?;
     match imread(path, flags) {
         Ok(picture) if !picture.empty() => Ok(picture),
         Ok(_) => Err(SourceError::NotAnImage { path: path.to_owned() }),
-        Err(source) => Err(SourceError::OpenCv { path: path.to_owned(), source }),
+        Err(error) => Err(SourceError::OpenCv { path: path.to_owned(), error }),
     }
 }
 
@@ -83,6 +85,7 @@ fn read_image(path: &Path, flags: i32) -> Result<Mat, SourceError> {
 pub struct Source {
     path: PathBuf,
     pictures: Pictures,
+    pictures_read: u64,
 }
 
 enum Pictures {
@@ -98,7 +101,7 @@ impl Source {
     /// [`SourceError`] names the file or device that is missing or cannot be opened.
     pub fn open(path: &Path) -> Result<Self, SourceError> {
         let pictures = if is_image(path) { Pictures::Image } else { Pictures::Video(open_video(path)?) };
-        Ok(Self { path: path.to_owned(), pictures })
+        Ok(Self { path: path.to_owned(), pictures, pictures_read: 0 })
     }
 
     /// How many pictures there are, as far as the file tells; a camera does not.
@@ -114,8 +117,11 @@ impl Source {
     }
 }
 
+/// Share of a video's pictures that have to be there. What files tell of their number is often a guess from the duration.
+const MIN_PICTURES_SHARE: f64 = 0.9;
+
 impl Iterator for Source {
-    /// A picture: height x width, 8-bit, blue, green, red.
+    /// A picture: height x width, 8-bit, blue, green, red. After an error there are no more.
     type Item = Result<Mat, SourceError>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -124,9 +130,12 @@ impl Iterator for Source {
             Pictures::Video(capture) => {
                 let mut frame = Mat::default();
                 match capture.read(&mut frame) {
-                    Ok(true) if !frame.empty() => return Some(Ok(frame)),
-                    Ok(_) => None,
-                    Err(source) => Some(Err(SourceError::OpenCv { path: self.path.clone(), source })),
+                    Ok(true) if !frame.empty() => {
+                        self.pictures_read += 1;
+                        return Some(Ok(frame));
+                    }
+                    Ok(_) => self.damage().map(Err),
+                    Err(error) => Some(Err(SourceError::OpenCv { path: self.path.clone(), error })),
                 }
             }
             Pictures::End => None,
@@ -136,10 +145,19 @@ impl Iterator for Source {
     }
 }
 
+impl Source {
+    /// What is wrong with a video that ends here: OpenCV tells a damaged picture and the end apart no more than this.
+    fn damage(&self) -> Option<SourceError> {
+        let (got, expected) = (self.pictures_read, self.picture_count().unwrap_or(1));
+        let too_few = got == 0 || (got as f64) < MIN_PICTURES_SHARE * expected as f64;
+        too_few.then(|| SourceError::Damaged { path: self.path.clone(), got, expected })
+    }
+}
+
 fn open_video(path: &Path) -> Result<VideoCapture, SourceError> {
-    fs::File::open(path).map_err(|source| SourceError::Unreadable { path: path.to_owned(), source })?;
+    fs::File::open(path).map_err(|error| SourceError::Unreadable { path: path.to_owned(), error })?;
     let no_video = || SourceError::NotAVideo { path: path.to_owned() };
     let capture = VideoCapture::from_file(path.to_str().ok_or_else(no_video)?, videoio::CAP_ANY)
-        .map_err(|source| SourceError::OpenCv { path: path.to_owned(), source })?;
+        .map_err(|error| SourceError::OpenCv { path: path.to_owned(), error })?;
     if capture.is_opened().unwrap_or(false) { Ok(capture) } else { Err(no_video()) }
 }

@@ -49,7 +49,8 @@ impl Network {
 
     /// Builds the graph of a table.
     ///
-    /// # Errors [`ArchitectureError`] if a size is 0, a window does not fit, or the branches of a
+    /// # Errors
+    /// [`ArchitectureError`] if a size is 0, a window does not fit, or the branches of a
     /// residual module differ in shape.
     pub fn build(architecture: &Architecture) -> Result<Self, ArchitectureError> {
         let input = architecture.input;

@@ -19,8 +19,8 @@ pub struct LabelledImage<A> {
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum DatasetError {
-    #[error("{}: {source}", path.display())]
-    Unreadable { path: PathBuf, source: io::Error },
+    #[error("{}: {error}", path.display())]
+    Unreadable { path: PathBuf, error: io::Error },
     #[error("{}: not one of the expected folders, which are {}", path.display(), expected.join(", "))]
     UnknownClass { path: PathBuf, expected: Vec<&'static str> },
     #[error("{}: no folder '{class}'; expected are {}", path.display(), expected.join(", "))]
@@ -131,7 +131,7 @@ pub fn utkface(folder: &Path) -> Result<Vec<Result<UtkFace, DatasetError>>, Data
 
 /// The folders in a folder that are not hidden, in the order of their names.
 fn folders_in(folder: &Path) -> Result<Vec<PathBuf>, DatasetError> {
-    let unreadable = |source| DatasetError::Unreadable { path: folder.to_owned(), source };
+    let unreadable = |error| DatasetError::Unreadable { path: folder.to_owned(), error };
     let mut folders = Vec::new();
     for entry in fs::read_dir(folder).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;

@@ -22,8 +22,8 @@ use crate::source::{SourceError, read_gray};
 pub enum AnswerError {
     #[error(transparent)]
     Image(#[from] SourceError),
-    #[error("{file}: {source}")]
-    Classification { file: String, source: ClassifyError },
+    #[error("{file}: {error}")]
+    Classification { file: String, error: ClassifyError },
     #[error("{file}: the {task} network answers with no number")]
     NoAnswer { file: String, task: &'static str },
 }
@@ -46,6 +46,6 @@ pub fn answer<A: BuiltIn>(
     let parameters = ClassifierParameters { min_confidence: 0.0, ..parameters.clone() };
     let estimate = classifier
         .classify(&gray, face, &parameters)
-        .map_err(|source| AnswerError::Classification { file: file(), source })?;
+        .map_err(|error| AnswerError::Classification { file: file(), error })?;
     estimate.label.ok_or_else(|| AnswerError::NoAnswer { file: file(), task: A::TASK })
 }

@@ -1,7 +1,5 @@
 //! Puts the node together, runs it until it is told to stop, and takes it apart.
 
-use std::any::Any;
-use std::panic;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
@@ -14,8 +12,10 @@ use r2r::{Context, Node, QosProfile};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
+use tokio::time::timeout;
 
 use crate::parameter_file::NODE_NAME;
+use crate::panics::{catch_panic, panic_message};
 use crate::parameters::Reliability;
 use crate::pipeline::Pipeline;
 use crate::ros::logger;
@@ -27,16 +27,21 @@ use crate::ros::worker::Worker;
 /// How long the spin thread waits for DDS at a time, and so the most that a stop has to wait for it.
 const SPIN_TIMEOUT: Duration = Duration::from_millis(100);
 
+/// How long a stop waits for the image in work. `ros2 launch` waits for 5 s before it sends the next signal.
+const STOP_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// Runs the node until SIGINT or SIGTERM.
 ///
 /// # Errors
 /// Where it cannot start: the message names the parameter, model or cascade that is wrong. And where one of its threads
 /// ends by itself.
 pub async fn run() -> anyhow::Result<()> {
-    let mut node = Node::create(create_context()?, NODE_NAME, "")?;
-    logger::forward_to_ros(node.logger())?;
+    // First of all, so that a signal during the start stops the node as cleanly as a later one.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let context = create_context()?;
+    let mut node = Node::create(context, NODE_NAME, "").context("cannot create the node")?;
+    logger::forward_to_ros(&mut node)?;
 
     let (parameters, parameter_services) = SharedParameters::declare(&mut node)?;
     let pipeline = Pipeline::new(parameters.get())?;
@@ -54,7 +59,7 @@ pub async fn run() -> anyhow::Result<()> {
     log::info!("waiting for images");
     let counters = Arc::new(Counters::default());
     let stop = Arc::new(AtomicBool::new(false));
-    let (inference, inference_ended) = spawn("inference", move || worker.run())?;
+    let (inference, mut inference_ended) = spawn("inference", move || worker.run())?;
     let (spinner, _) = spawn("ros_spin", {
         let (stop, counters) = (Arc::clone(&stop), Arc::clone(&counters));
         move || spin(node, &stop, &counters)
@@ -65,13 +70,19 @@ pub async fn run() -> anyhow::Result<()> {
         _ = interrupt.recv() => Ok(()),
         _ = terminate.recv() => Ok(()),
         () = forward_newest(images, &mailbox, &counters) => Err(anyhow!("the subscription to images ended")),
-        _ = inference_ended => Err(anyhow!("the inference thread ended")),
+        _ = &mut inference_ended => Err(anyhow!("the inference thread ended")),
     };
 
     // The node goes last: its publishers and services end with it.
     services.abort();
     mailbox.close();
-    let joined = join(inference);
+    let joined = match timeout(STOP_TIMEOUT, inference_ended).await {
+        Ok(_) => join(inference),
+        Err(_) => {
+            log::warn!("stopping in the middle of an image, which takes longer than {} s", STOP_TIMEOUT.as_secs());
+            Ok(())
+        }
+    };
     stop.store(true, Ordering::Relaxed);
     join(spinner).and(joined)?;
     let Counters { received, dropped } = &*counters;
@@ -93,11 +104,8 @@ struct Counters {
 /// Initialises ROS from the process's arguments.
 fn create_context() -> anyhow::Result<Context> {
     // r2r panics where rcl refuses an argument, for example a parameter file with a syntax error.
-    let hook = panic::take_hook();
-    panic::set_hook(Box::new(|_| {}));
-    let context = panic::catch_unwind(Context::create);
-    panic::set_hook(hook);
-    Ok(context.map_err(|payload| anyhow!("ROS refuses the arguments: {}", panic_message(&*payload)))??)
+    let context = catch_panic(Context::create).map_err(|panic| anyhow!("ROS refuses the arguments: {panic}"))?;
+    context.context("cannot initialise ROS; can its log folder be written (ROS_LOG_DIR, or .ros/log in the home folder)?")
 }
 
 fn image_qos(reliability: Reliability) -> QosProfile {
@@ -160,9 +168,4 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> anyhow::Result<(Jo
 fn join(thread: JoinHandle<()>) -> anyhow::Result<()> {
     let name = thread.thread().name().unwrap_or_default().to_owned();
     thread.join().map_err(|payload| anyhow!("the thread {name} failed: {}", panic_message(&*payload)))
-}
-
-fn panic_message(payload: &(dyn Any + Send)) -> &str {
-    let message = payload.downcast_ref::<String>().map(String::as_str);
-    message.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no reason given")
 }

@@ -42,14 +42,14 @@ impl Silence {
 
 /// The topics on which somebody else publishes images, with the reliability on offer.
 fn image_topics(node: &Node) -> r2r::Result<String> {
-    let own_node = node.name()?;
+    let (own_name, own_namespace) = (node.name()?, node.namespace()?);
     let mut topics = BTreeMap::new();
     for (topic, types) in node.get_topic_names_and_types()? {
         if !types.iter().any(|name| name == IMAGE_TYPE) {
             continue;
         }
         for publisher in node.get_publishers_info_by_topic(&topic, false)? {
-            if publisher.node_name != own_node {
+            if (&publisher.node_name, &publisher.node_namespace) != (&own_name, &own_namespace) {
                 let is_reliable = matches!(publisher.qos_profile.reliability, ReliabilityPolicy::Reliable);
                 topics.insert(topic.clone(), if is_reliable { "reliable" } else { "best_effort" });
             }

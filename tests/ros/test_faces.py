@@ -113,7 +113,7 @@ def test_a_malformed_image_is_named_and_costs_only_itself(client, node, portrait
     faults = [
         (truncate, "data holds 1000 bytes"),
         (widen, "step 1920 is smaller than the 2100 bytes of 700 bgr8 pixels"),
-        (rename, "'32FC1' is not supported"),
+        (rename, '"32FC1" is not supported'),
         (empty, "0 x 0"),
     ]
     for damage, reason in faults:

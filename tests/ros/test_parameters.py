@@ -57,7 +57,7 @@ def test_a_change_takes_effect_from_the_next_image_on(client, portrait):
     [
         ("gender.margin", 7.0, "'gender.margin' takes 0 to 1, got 7.0"),
         ("gender.margin", "wide", "'gender.margin' is of type double"),
-        ("detector.min_neighbors", -1, "'detector.min_neighbors' takes 0 to 50"),
+        ("detector.min_neighbors", -1, "'detector.min_neighbors' takes 1 to 50"),
         ("detector.min_neighbours", 3, "no parameter 'detector.min_neighbours'"),
         ("emotion.model", "other.onnx", "read at the start only"),
     ],
@@ -99,7 +99,7 @@ def test_a_parameter_file_is_read(start_node, make_client, tmp_path):
     ("text", "reason"),
     [
         ("detector: {scale_factor: big}", "'detector.scale_factor' is of type double"),
-        ("detector: {scale_factor: 0.5}", "'detector.scale_factor' takes 1.01 to 2"),
+        ("detector: {scale_factor: 0.5}", "'detector.scale_factor' takes 1.05 to 2"),
         ("detector: {scale: 1.2}", "no parameter 'detector.scale'"),
         ("detector: {cascade: /no/such/cascade.xml}", "/no/such/cascade.xml"),
         ("emotion: {model: /no/such/model.onnx}", "/no/such/model.onnx"),
