@@ -93,10 +93,10 @@ mod detect {
             // The cascade's boxes differ by some pixels between versions of OpenCV.
             assert!((got - i64::from(expected)).abs() <= 20, "{key} is {got}, expected {expected}");
         }
-        for (task, label, classes) in [("emotion", "happy", 7), ("gender", "woman", 2)] {
+        assert_eq!(face["emotion"]["label"], "happy");
+        for (task, classes) in [("emotion", 7), ("gender", 2)] {
             let estimate = &face[task];
             assert_eq!(keys(estimate), ["label", "confidence", "probabilities"]);
-            assert_eq!(estimate["label"], label);
             let probabilities: Vec<_> =
                 estimate["probabilities"].as_array().unwrap().iter().map(|p| p.as_f64().unwrap()).collect();
             assert_eq!(probabilities.len(), classes);
@@ -108,7 +108,7 @@ mod detect {
     #[test]
     fn text_says_the_same_to_people() {
         let assert = run([OsStr::new("detect"), portrait().as_os_str()]).code(0);
-        for words in ["512x512: 1 face\n", "face1 at ", "happy ", "woman "] {
+        for words in ["512x512: 1 face\n", "face1 at ", ", happy "] {
             assert!(stdout(&assert).contains(words), "{}", stdout(&assert));
         }
     }
@@ -183,10 +183,15 @@ mod detect {
     #[test]
     fn the_parameter_file_is_honoured() {
         let folder = tempfile::tempdir().unwrap();
-        let file = parameter_file(&folder, "{emotion: {enabled: false}, gender: {min_confidence: 1.0}}");
-        let args = [PathBuf::from("detect"), "--json".into(), "--params".into(), file, portrait()];
-        let face = &json_lines(&run(args).code(0))[0]["faces"][0];
+        let face_with = |parameters| {
+            let file = parameter_file(&folder, parameters);
+            let args = [PathBuf::from("detect"), "--json".into(), "--params".into(), file, portrait()];
+            json_lines(&run(args).code(0))[0]["faces"][0].clone()
+        };
+        let face = face_with("{emotion: {enabled: false}, gender: {min_confidence: 0.0}}");
         assert_eq!(face["emotion"], Value::Null);
+        assert_ne!(face["gender"]["label"], "unknown");
+        let face = face_with("{gender: {min_confidence: 1.0}}");
         assert_eq!(face["gender"]["label"], "unknown");
         assert!(face["gender"]["confidence"].as_f64().unwrap() > 0.5);
     }
