@@ -4,7 +4,7 @@
 """
 
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
+from launch.actions import DeclareLaunchArgument
 from launch.substitutions import EnvironmentVariable, LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
@@ -35,22 +35,26 @@ def generate_launch_description():
                 default_value="info",
                 description="Least severity that is logged: debug, info, warn, error or fatal",
             ),
-            # Fast DDS loses large images with its own defaults. A profile that the user has chosen is kept.
-            SetEnvironmentVariable(
-                "FASTRTPS_DEFAULT_PROFILES_FILE",
-                EnvironmentVariable(
-                    "FASTRTPS_DEFAULT_PROFILES_FILE",
-                    default_value=PathJoinSubstitution([*config, "fast_dds.xml"]),
-                ),
-            ),
             Node(
                 package="face_attributes",
                 executable="face_attributes_node",
                 name="face_attributes",
                 namespace=LaunchConfiguration("namespace"),
-                parameters=[LaunchConfiguration("params_file")],
                 remappings=[("image", LaunchConfiguration("image"))],
-                arguments=["--ros-args", "--log-level", LaunchConfiguration("log_level")],
+                # Not as `parameters`: of a file that is not there, launch would only warn.
+                ros_arguments=[
+                    "--params-file",
+                    LaunchConfiguration("params_file"),
+                    "--log-level",
+                    LaunchConfiguration("log_level"),
+                ],
+                # Fast DDS loses large images with its own defaults. A profile that the user has chosen is kept.
+                additional_env={
+                    "FASTRTPS_DEFAULT_PROFILES_FILE": EnvironmentVariable(
+                        "FASTRTPS_DEFAULT_PROFILES_FILE",
+                        default_value=PathJoinSubstitution([*config, "fast_dds.xml"]),
+                    )
+                },
                 output="screen",
             ),
         ]

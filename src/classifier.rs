@@ -68,8 +68,7 @@ impl<A: BuiltIn> Classifier<A> {
     ) -> Result<Estimate<A>, ClassifyError> {
         let crop = crop_face(gray, face, parameters.margin, self.model.input_size())?;
         let pixels = crop.data_bytes().map_err(CropError::from)?;
-        let probabilities =
-            self.model.run(pixels).map_err(|error| ClassifyError::Network { task: A::TASK, error })?;
+        let probabilities = self.model.run(pixels).map_err(|error| ClassifyError::Network { task: A::TASK, error })?;
         Ok(Estimate::from_probabilities(probabilities, parameters.min_confidence))
     }
 }

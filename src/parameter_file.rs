@@ -62,10 +62,7 @@ pub fn read_parameter_file(path: &Path) -> Result<Parameters, ParameterFileError
 ///
 /// # Errors
 /// [`ParameterFileError`] where the file cannot be read or is no YAML.
-pub fn read_values(
-    path: &Path,
-    is_for: impl Fn(&str) -> bool,
-) -> Result<Vec<(String, Value)>, ParameterFileError> {
+pub fn read_values(path: &Path, is_for: impl Fn(&str) -> bool) -> Result<Vec<(String, Value)>, ParameterFileError> {
     let text =
         fs::read_to_string(path).map_err(|error| ParameterFileError::Unreadable { path: path.to_owned(), error })?;
     let file: Value =
@@ -82,7 +79,9 @@ pub fn section_matches(section: &str, node: &str) -> bool {
         match (pattern, name) {
             ([], []) => true,
             (["**", pattern @ ..], name) => (0..=name.len()).any(|skipped| parts_match(pattern, &name[skipped..])),
-            ([first, pattern @ ..], [part, name @ ..]) => (*first == "*" || first == part) && parts_match(pattern, name),
+            ([first, pattern @ ..], [part, name @ ..]) => {
+                (*first == "*" || first == part) && parts_match(pattern, name)
+            }
             _ => false,
         }
     }
@@ -153,7 +152,9 @@ mod tests {
         for section in ["/**", "/robot/face_attributes", "robot/face_attributes", "/*/face_attributes", "/robot/*"] {
             assert!(section_matches(section, node), "{section}");
         }
-        assert!(section_matches("/**/face_attributes", node) && section_matches("/**/face_attributes", "/face_attributes"));
+        assert!(
+            section_matches("/**/face_attributes", node) && section_matches("/**/face_attributes", "/face_attributes")
+        );
         for section in ["/face_attributes", "/*", "/other/face_attributes", "/robot", "/robot/face_attributes/more"] {
             assert!(!section_matches(section, node), "{section}");
         }

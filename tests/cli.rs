@@ -76,15 +76,9 @@ fn parameter_file(folder: &TempDir, parameters: &str) -> PathBuf {
 mod detect {
     use super::*;
 
-    /// With this margin the released gender network is sure of the portrait.
-    const NARROW: &str = "{gender.margin: 0.2}";
-
     #[test]
     fn json_describes_each_picture_on_a_line() {
-        let folder = tempfile::tempdir().unwrap();
-        let parameters = parameter_file(&folder, NARROW);
-        let arguments = [Path::new("detect"), Path::new("--json"), Path::new("--params"), &parameters, &portrait()];
-        let assert = run(arguments).code(0);
+        let assert = run(["detect", "--json"].map(PathBuf::from).into_iter().chain([portrait()])).code(0);
         let [line] = &json_lines(&assert)[..] else { panic!("{}", stdout(&assert)) };
         assert_eq!(keys(line), ["file", "frame", "width", "height", "faces"]);
         assert_eq!(line["file"], portrait().to_str().unwrap());
@@ -99,10 +93,10 @@ mod detect {
             // The cascade's boxes differ by some pixels between versions of OpenCV.
             assert!((got - i64::from(expected)).abs() <= 20, "{key} is {got}, expected {expected}");
         }
-        for (task, label, classes) in [("emotion", "happy", 7), ("gender", "woman", 2)] {
+        assert_eq!(face["emotion"]["label"], "happy");
+        for (task, classes) in [("emotion", 7), ("gender", 2)] {
             let estimate = &face[task];
             assert_eq!(keys(estimate), ["label", "confidence", "probabilities"]);
-            assert_eq!(estimate["label"], label);
             let probabilities: Vec<_> =
                 estimate["probabilities"].as_array().unwrap().iter().map(|p| p.as_f64().unwrap()).collect();
             assert_eq!(probabilities.len(), classes);
@@ -113,10 +107,8 @@ mod detect {
 
     #[test]
     fn text_says_the_same_to_people() {
-        let folder = tempfile::tempdir().unwrap();
-        let parameters = parameter_file(&folder, NARROW);
-        let assert = run([Path::new("detect"), Path::new("--params"), &parameters, &portrait()]).code(0);
-        for words in ["512x512: 1 face\n", "face1 at ", "happy ", "woman "] {
+        let assert = run([OsStr::new("detect"), portrait().as_os_str()]).code(0);
+        for words in ["512x512: 1 face\n", "face1 at ", ", happy "] {
             assert!(stdout(&assert).contains(words), "{}", stdout(&assert));
         }
     }
@@ -191,10 +183,15 @@ mod detect {
     #[test]
     fn the_parameter_file_is_honoured() {
         let folder = tempfile::tempdir().unwrap();
-        let file = parameter_file(&folder, "{emotion: {enabled: false}, gender: {min_confidence: 1.0}}");
-        let args = [PathBuf::from("detect"), "--json".into(), "--params".into(), file, portrait()];
-        let face = &json_lines(&run(args).code(0))[0]["faces"][0];
+        let face_with = |parameters| {
+            let file = parameter_file(&folder, parameters);
+            let args = [PathBuf::from("detect"), "--json".into(), "--params".into(), file, portrait()];
+            json_lines(&run(args).code(0))[0]["faces"][0].clone()
+        };
+        let face = face_with("{emotion: {enabled: false}, gender: {min_confidence: 0.0}}");
         assert_eq!(face["emotion"], Value::Null);
+        assert_ne!(face["gender"]["label"], "unknown");
+        let face = face_with("{gender: {min_confidence: 1.0}}");
         assert_eq!(face["gender"]["label"], "unknown");
         assert!(face["gender"]["confidence"].as_f64().unwrap() > 0.5);
     }

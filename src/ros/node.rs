@@ -14,8 +14,8 @@ use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
-use crate::parameter_file::NODE_NAME;
 use crate::panics::{catch_panic, panic_message};
+use crate::parameter_file::NODE_NAME;
 use crate::parameters::Reliability;
 use crate::pipeline::Pipeline;
 use crate::ros::logger;
@@ -105,7 +105,8 @@ struct Counters {
 fn create_context() -> anyhow::Result<Context> {
     // r2r panics where rcl refuses an argument, for example a parameter file with a syntax error.
     let context = catch_panic(Context::create).map_err(|panic| anyhow!("ROS refuses the arguments: {panic}"))?;
-    context.context("cannot initialise ROS; can its log folder be written (ROS_LOG_DIR, or .ros/log in the home folder)?")
+    context
+        .context("cannot initialise ROS; can its log folder be written (ROS_LOG_DIR, or .ros/log in the home folder)?")
 }
 
 fn image_qos(reliability: Reliability) -> QosProfile {

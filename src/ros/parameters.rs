@@ -1,12 +1,13 @@
 //! Serves the library's parameters as ROS parameters: declared, described, checked, changed while the node runs.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use r2r::indexmap::IndexMap;
 use r2r::{Node, Parameter, ParameterValue, RosParams};
 use serde_json::Value;
 
-use crate::parameter_file::is_of_every_node;
+use crate::parameter_file::{is_of_every_node, read_values, section_matches};
 use crate::parameters::{Definition, ParameterError, Parameters};
 
 /// The parameters as they are now; clones share them.
@@ -21,6 +22,7 @@ impl SharedParameters {
     /// # Errors
     /// Names the parameter that there is not, or whose value is of the wrong type or out of range.
     pub fn declare(node: &mut Node) -> anyhow::Result<(Self, impl Future<Output = ()> + Send + use<>)> {
+        add_values_that_r2r_overlooks(node)?;
         let given: Vec<_> = lock(&node.params).keys().cloned().collect();
         let definitions = Parameters::definitions();
         for name in given.into_iter().filter(|name| !is_of_every_node(name)) {
@@ -43,6 +45,20 @@ fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Of a parameter file, r2r takes the sections `/**` and those under the node's plain or full name. rcl allows for more:
+/// `/robot/*`, `/**/face_attributes`, names nested in namespaces. What r2r has found, or the command line gave, stays.
+fn add_values_that_r2r_overlooks(node: &Node) -> anyhow::Result<()> {
+    let full_name = node.fully_qualified_name()?;
+    let arguments: Vec<_> = std::env::args_os().collect();
+    for pair in arguments.windows(2).filter(|pair| pair[0] == "--params-file") {
+        for (name, value) in read_values(Path::new(&pair[1]), |section| section_matches(section, &full_name))? {
+            let value = ros_from_json(&value).unwrap_or(ParameterValue::NotSet);
+            lock(&node.params).entry(name).or_insert_with(|| Parameter::new(value));
+        }
+    }
+    Ok(())
+}
+
 struct Served {
     parameters: Parameters,
     /// From then on, what is read at the start only can no longer be changed.
@@ -52,8 +68,12 @@ struct Served {
 impl Served {
     fn with(&self, name: &str, value: &ParameterValue) -> r2r::Result<Parameters> {
         let refuse = |msg: String| r2r::Error::ParameterValueConv { name: name.to_owned(), msg };
-        let value =
-            json_from_ros(value).ok_or_else(|| refuse(format!("{} is not a type in use", value.type_name())))?;
+        let value = match value {
+            ParameterValue::Double(number) if !number.is_finite() => {
+                return Err(refuse(format!("{number} is not a finite number")));
+            }
+            value => json_from_ros(value).ok_or_else(|| refuse(format!("no parameter is a {}", value.type_name())))?,
+        };
         let changed = self.parameters.with(name, value).map_err(|error| refuse(error.to_string()))?;
         let is_fixed = self.is_running && Parameters::definitions().iter().any(|d| d.name == name && d.read_only);
         if is_fixed && changed != self.parameters {

@@ -14,7 +14,7 @@ class LaunchContext:
     def __init__(self, arguments, environment):
         self.launch_configurations = dict(arguments)
         self.environment = dict(environment)
-        # Command lines with the environment of the moment when they were described.
+        # Command lines, each with its environment.
         self.processes = []
 
     def perform_substitution(self, value):

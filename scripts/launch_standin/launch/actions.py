@@ -15,14 +15,3 @@ class DeclareLaunchArgument:
         if self.default_value is None:
             raise RuntimeError(f"the launch argument '{self.name}' has no default: give {self.name}:=<value>")
         context.launch_configurations[self.name] = context.perform_substitution(self.default_value)
-
-
-class SetEnvironmentVariable:
-    """Sets a variable for the processes described after it."""
-
-    def __init__(self, name, value):
-        self.name = name
-        self.value = value
-
-    def execute(self, context):
-        context.environment[context.perform_substitution(self.name)] = context.perform_substitution(self.value)

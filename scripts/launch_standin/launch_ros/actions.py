@@ -15,9 +15,9 @@ class Node:
         executable,
         name=None,
         namespace=None,
-        parameters=(),
         remappings=(),
-        arguments=(),
+        ros_arguments=(),
+        additional_env=None,
         output="screen",
     ):
         if output != "screen":
@@ -26,23 +26,21 @@ class Node:
         self.executable = executable
         self.name = name
         self.namespace = namespace
-        self.parameters = parameters
         self.remappings = remappings
-        self.arguments = arguments
+        self.ros_arguments = ros_arguments
+        self.additional_env = additional_env or {}
 
     def execute(self, context):
         text = context.perform_substitution
         package = text(self.package)
         command = [os.path.join(get_package_prefix(package), "lib", package, text(self.executable))]
-        command += [text(argument) for argument in self.arguments]
-        command += ["--ros-args"]
+        command += ["--ros-args", *(text(argument) for argument in self.ros_arguments)]
         if self.name is not None:
             command += ["-r", f"__node:={text(self.name)}"]
         namespace = text(self.namespace or "")
         if namespace:
             command += ["-r", f"__ns:={namespace if namespace.startswith('/') else '/' + namespace}"]
-        for file in self.parameters:
-            command += ["--params-file", text(file)]
         for origin, target in self.remappings:
             command += ["-r", f"{text(origin)}:={text(target)}"]
-        context.processes.append((command, dict(context.environment)))
+        environment = {text(variable): text(value) for variable, value in self.additional_env.items()}
+        context.processes.append((command, {**context.environment, **environment}))
