@@ -85,10 +85,10 @@ pub fn section_matches(section: &str, node: &str) -> bool {
             _ => false,
         }
     }
-    let parts = |name: &'_ str| name.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect::<Vec<_>>();
-    let (section, node) = (parts(section), parts(node));
-    let borrow = |parts: &'_ [String]| parts.iter().map(String::as_str).collect::<Vec<_>>();
-    parts_match(&borrow(&section), &borrow(&node))
+    fn parts(name: &str) -> Vec<&str> {
+        name.split('/').filter(|part| !part.is_empty()).collect()
+    }
+    parts_match(&parts(section), &parts(node))
 }
 
 /// Finds the values of the sections that `is_for` picks; a node's name may be nested in its namespaces.

@@ -142,16 +142,35 @@ mod detect {
     }
 
     #[test]
-    fn a_video_is_numbered_and_its_face_keeps_its_id() {
+    fn a_damaged_video_is_an_input_that_failed() {
         let folder = tempfile::tempdir().unwrap();
+        let whole = write_video(&folder, 20);
+        let bytes = fs::read(&whole).unwrap();
+        let cut = folder.path().join("cut.avi");
+        fs::write(&cut, &bytes[..bytes.len() / 2]).unwrap();
+        let assert = run([OsStr::new("detect"), OsStr::new("--json"), cut.as_os_str()]).code(1);
+        let read = json_lines(&assert).len();
+        assert!(0 < read && read < 15, "{read} frames");
+        let reason = format!("cut.avi: ended after {read} of 20 pictures");
+        assert!(stderr(&assert).contains(&reason), "{}", stderr(&assert));
+    }
+
+    fn write_video(folder: &TempDir, frames: usize) -> PathBuf {
         let path = folder.path().join("moving.avi");
         let size = Size::new(320, 240);
         let fourcc = VideoWriter::fourcc('M', 'J', 'P', 'G').unwrap();
         let mut video = VideoWriter::new(path.to_str().unwrap(), fourcc, 10.0, size, true).unwrap();
-        for frame in MovingPicture::new(read_bgr(&portrait()).unwrap(), size).take(3) {
+        for frame in MovingPicture::new(read_bgr(&portrait()).unwrap(), size).take(frames) {
             video.write(&frame.unwrap()).unwrap();
         }
         video.release().unwrap();
+        path
+    }
+
+    #[test]
+    fn a_video_is_numbered_and_its_face_keeps_its_id() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = write_video(&folder, 3);
         let assert = run([OsStr::new("detect"), OsStr::new("--json"), path.as_os_str()]).code(0);
         let lines = json_lines(&assert);
         assert_eq!(lines.iter().map(|line| line["frame"].clone()).collect::<Vec<_>>(), [0, 1, 2]);

@@ -92,6 +92,7 @@ class Client:
         self.executor.add_node(self.node)
         self.node_name = node_name
         self.images = self.node.create_publisher(Image, image_topic, qos_profile_sensor_data)
+        self.images_sent = 0
         self.answers = []
         self.answer_subscription = self.node.create_subscription(
             FaceAttributesArray, f"{node_name}/faces", self.answers.append, 10
@@ -110,12 +111,16 @@ class Client:
             assert left > 0, "what the test waits for did not happen"
             self.executor.spin_once(timeout_sec=min(left, 0.1))
 
+    def publish(self, image):
+        self.images.publish(image)
+        self.images_sent += 1
+
     def connect(self):
         """Waits until an image gets an answer: from then on, all parts have found each other."""
         self.spin_until(lambda: self.images.get_subscription_count() > 0)
 
         def is_answered():
-            self.images.publish(image_message(np.zeros((48, 64), np.uint8), "mono8"))
+            self.publish(image_message(np.zeros((48, 64), np.uint8), "mono8"))
             self.executor.spin_once(timeout_sec=0.2)
             return bool(self.answers)
 
@@ -124,7 +129,7 @@ class Client:
     def ask(self, image):
         """The node's answer to an image."""
         stamp = image.header.stamp
-        self.images.publish(image)
+        self.publish(image)
         self.spin_until(lambda: any(answer.header.stamp == stamp for answer in self.answers))
         return next(answer for answer in self.answers if answer.header.stamp == stamp)
 

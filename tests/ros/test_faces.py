@@ -1,5 +1,9 @@
 """Images in, typed face attributes out."""
 
+import re
+import signal
+import time
+
 import cv2
 import numpy as np
 import pytest
@@ -41,7 +45,29 @@ def test_an_image_without_a_face_is_answered_with_none(client):
     assert list(answer.faces) == []
 
 
-def test_camera_images_arrive_without_loss_and_a_face_keeps_its_id(client, portrait):
+def test_a_camera_at_30_hz_loses_no_image(client, node, portrait):
+    sent_before = client.images_sent
+    images = [image_message(np.roll(portrait, shift, axis=1), "bgr8") for shift in range(90)]
+    due = time.monotonic()
+    for image in images:
+        client.publish(image)
+        due += 1 / 30
+        while (left := due - time.monotonic()) > 0:
+            client.executor.spin_once(timeout_sec=left)
+    client.ask(image_message(portrait, "bgr8"))
+    node.popen.send_signal(signal.SIGINT)
+    assert node.wait() == 0
+    # Slow inference may drop images once they are here; on the way none may be lost.
+    received = int(re.search(r"stopped after (\d+) images", "".join(node.output)).group(1))
+    assert len(images) + 1 < received <= sent_before + len(images) + 1
+
+
+def test_an_image_of_12_megapixels_arrives(client, portrait):
+    answer = client.ask(image_message(cv2.resize(portrait, (4000, 3000)), "bgr8"))
+    assert len(answer.faces) == 1
+
+
+def test_camera_images_are_answered_one_by_one_and_a_face_keeps_its_id(client, portrait):
     ids = set()
     for shift in range(60):
         answer = client.ask(image_message(np.roll(portrait, shift, axis=1), "bgr8"))
@@ -119,7 +145,7 @@ def test_a_malformed_image_is_named_and_costs_only_itself(client, node, portrait
     for damage, reason in faults:
         image = image_message(portrait, "bgr8")
         damage(image)
-        client.images.publish(image)
+        client.publish(image)
         node.wait_for_line(reason)
         assert_is_the_portrait(client.ask(image_message(portrait, "bgr8")))
 

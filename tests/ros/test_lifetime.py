@@ -1,21 +1,50 @@
 """How the node starts and stops, by itself and from its launch file."""
 
 import signal
+from pathlib import Path
 
 import pytest
 from conftest import ROOT, image_message
+from rcl_interfaces.msg import Log
+from rclpy.qos import DurabilityPolicy, QoSProfile
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_the_node_cleanly(client, node, portrait, number):
     # While images are on their way.
     for _ in range(5):
-        client.images.publish(image_message(portrait, "bgr8"))
+        client.publish(image_message(portrait, "bgr8"))
     node.popen.send_signal(number)
     assert node.wait() == 0
     output = "".join(node.output)
     assert "stopped after" in output
     assert "skipped" not in output
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_during_the_start_stops_the_node_cleanly(start_node, number):
+    for _ in range(5):
+        process = start_node()
+        # No signal can be handled before the program says so to the kernel; from then on it must be.
+        status = Path(f"/proc/{process.popen.pid}/status")
+        while not caught_signals(status) & 1 << (number - 1):
+            assert process.popen.poll() is None
+        process.popen.send_signal(number)
+        assert process.wait() == 0
+
+
+def caught_signals(status):
+    """The set of signals that a process handles itself."""
+    return next(int(line.split()[1], 16) for line in status.read_text().splitlines() if line.startswith("SigCgt"))
+
+
+def test_the_log_is_published(make_client, start_node):
+    client = make_client()
+    messages = []
+    qos = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    client.node.create_subscription(Log, "/rosout", messages.append, qos)
+    start_node()
+    client.spin_until(lambda: any(m.name == "face_attributes" and "waiting for images" in m.msg for m in messages))
 
 
 def test_without_images_the_log_says_which_topics_have_some(node, make_client):

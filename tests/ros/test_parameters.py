@@ -59,6 +59,7 @@ def test_a_change_takes_effect_from_the_next_image_on(client, portrait):
         ("gender.margin", "wide", "'gender.margin' is of type double"),
         ("detector.min_neighbors", -1, "'detector.min_neighbors' takes 1 to 50"),
         ("detector.min_neighbours", 3, "no parameter 'detector.min_neighbours'"),
+        ("gender.margin", float("nan"), "NaN is not a finite number"),
         ("emotion.model", "other.onnx", "read at the start only"),
     ],
 )
@@ -93,6 +94,26 @@ def test_a_parameter_file_is_read(start_node, make_client, tmp_path):
     assert get_parameter(client, "detector.min_neighbors").integer_value == 7
     assert get_parameter(client, "detector.scale_factor").double_value == 1.2
     assert get_parameter(client, "gender.margin").double_value == 0.25
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        "/**: {ros__parameters: {%s}}",
+        "/robot/face_attributes: {ros__parameters: {%s}}",
+        "face_attributes: {ros__parameters: {%s}}",
+        "/robot: {face_attributes: {ros__parameters: {%s}}}",
+        "/robot/*: {ros__parameters: {%s}}",
+        "/**/face_attributes: {ros__parameters: {%s}}",
+        "/*/face_attributes: {ros__parameters: {%s}}",
+    ],
+)
+def test_every_form_of_section_is_read_in_a_namespace(start_node, make_client, tmp_path, section):
+    path = tmp_path / "parameters.yaml"
+    path.write_text(section % "detector: {min_neighbors: 7}" + "\n/other/*: {ros__parameters: {gender.margin: 9.0}}\n")
+    start_node("-r", "__ns:=/robot", "--params-file", path).wait_for_line("waiting for images")
+    client = make_client(node_name="/robot/face_attributes")
+    assert get_parameter(client, "detector.min_neighbors").integer_value == 7
 
 
 @pytest.mark.parametrize(
