@@ -1,6 +1,9 @@
 //! Publishes images as a camera driver does: from a camera, a video file, or a picture set in motion.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
@@ -13,9 +16,13 @@ use opencv::prelude::*;
 use r2r::sensor_msgs::msg::Image;
 use r2r::std_msgs::msg::Header;
 use r2r::{Clock, Node, QosProfile};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// The picture that is set in motion where nothing else is asked for: NASA's portrait of Eileen Collins, public domain.
 const PORTRAIT: &[u8] = include_bytes!("../tests/data/astronaut.jpg");
+
+/// The most that a stop has to wait.
+const MAX_WAIT: Duration = Duration::from_millis(100);
 
 /// Publish images on /camera/image_raw: from a camera, a video file, or a picture set in motion.
 #[derive(Parser)]
@@ -52,21 +59,49 @@ fn main() -> anyhow::Result<()> {
     let mut node = Node::create(r2r::Context::create()?, "camera", "")?;
     let images = node.create_publisher::<Image>("/camera/image_raw", QosProfile::sensor_data())?;
     let clock = node.get_ros_clock();
+    let stop = stop_flag()?;
     // A camera does not wait, but of a file nobody should miss the beginning.
-    while images.get_inter_process_subscription_count()? == 0 {
-        node.spin_once(period);
+    while images.get_inter_process_subscription_count()? == 0 && !stop.load(Ordering::Relaxed) {
+        node.spin_once(period.min(MAX_WAIT));
     }
     let mut due = Instant::now();
     for frame in frames {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
         let now = clock.lock().map_err(|_| anyhow::anyhow!("the clock failed"))?.get_now()?;
         images.publish(&image_of(&frame?, now)?)?;
         // A camera slower than the rate sets the pace itself.
         due = (due + period).max(Instant::now());
         while let Some(left) = due.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
-            node.spin_once(left);
+            node.spin_once(left.min(MAX_WAIT));
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
         }
     }
     Ok(())
+}
+
+/// Is set at SIGINT or SIGTERM: only a process that ends by itself frees the shared memory of its images.
+fn stop_flag() -> anyhow::Result<Arc<AtomicBool>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let (mut interrupt, mut terminate) = {
+        let _guard = runtime.enter();
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+    };
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        runtime.block_on(async {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        });
+        flag.store(true, Ordering::Relaxed);
+    })?;
+    Ok(stop)
 }
 
 fn open(args: &Args) -> anyhow::Result<Box<dyn Iterator<Item = anyhow::Result<Mat>>>> {

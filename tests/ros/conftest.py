@@ -76,9 +76,13 @@ class Process:
         return code
 
     def stop(self):
-        if self.popen.poll() is None:
+        # Killed, it would leave its shared memory behind.
+        self.popen.terminate()
+        try:
+            self.popen.wait(timeout=DEADLINE_SECS)
+        except subprocess.TimeoutExpired:
             self.popen.kill()
-        self.popen.wait()
+            raise
 
 
 class Client:
