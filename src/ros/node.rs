@@ -66,22 +66,21 @@ pub async fn run() -> anyhow::Result<()> {
     })?;
     let services = serve_parameters(parameter_services);
 
-    let result = tokio::select! {
-        _ = interrupt.recv() => Ok(()),
-        _ = terminate.recv() => Ok(()),
-        () = forward_newest(images, &mailbox, &counters) => Err(anyhow!("the subscription to images ended")),
-        _ = &mut inference_ended => Err(anyhow!("the inference thread ended")),
+    let (result, has_ended) = tokio::select! {
+        _ = interrupt.recv() => (Ok(()), false),
+        _ = terminate.recv() => (Ok(()), false),
+        () = forward_newest(images, &mailbox, &counters) => (Err(anyhow!("the subscription to images ended")), false),
+        _ = &mut inference_ended => (Err(anyhow!("the inference thread ended")), true),
     };
 
     // The node goes last: its publishers and services end with it.
     services.abort();
     mailbox.close();
-    let joined = match timeout(STOP_TIMEOUT, inference_ended).await {
-        Ok(_) => join(inference),
-        Err(_) => {
-            log::warn!("stopping in the middle of an image, which takes longer than {} s", STOP_TIMEOUT.as_secs());
-            Ok(())
-        }
+    let joined = if has_ended || timeout(STOP_TIMEOUT, inference_ended).await.is_ok() {
+        join(inference)
+    } else {
+        log::warn!("stopping in the middle of an image, which takes longer than {} s", STOP_TIMEOUT.as_secs());
+        Ok(())
     };
     stop.store(true, Ordering::Relaxed);
     join(spinner).and(joined)?;
