@@ -17,7 +17,7 @@ use std::fmt;
 
 pub use network::{ArchitectureError, Network};
 pub use node::{Node, Op, Pads, Parameter};
-pub use tables::{mini_xception, sequential_fully_cnn};
+pub use tables::{Table, UnknownArchitecture, architecture, mini_xception, sequential_fully_cnn};
 
 /// Added to the variance by every batch normalization (the default of Keras, with which the paper's
 /// networks were trained).

@@ -1,8 +1,37 @@
-//! The paper's two networks.
+//! The paper's two networks, and the list of all.
 
 use super::Layer::*;
 use super::Padding::{Same, Valid};
 use super::{Architecture, Shape};
+
+/// A network's table for the shape of the image it takes and a number of classes.
+pub type Table = fn(Shape, usize) -> Architecture;
+
+/// Every network that can be asked for by name: a new table goes in here.
+const TABLES: &[Table] = &[mini_xception, sequential_fully_cnn];
+
+/// The table of the network `name`, for the image and the number of classes it is to have.
+///
+/// # Errors
+/// [`UnknownArchitecture`] where no table has that name.
+pub fn architecture(name: &str, input: Shape, classes: usize) -> Result<Architecture, UnknownArchitecture> {
+    let mut tables = TABLES.iter().map(|table| table(input, classes));
+    tables.find(|architecture| architecture.name == name).ok_or_else(|| {
+        let smallest = Shape { channels: 1, height: 1, width: 1 };
+        let known = TABLES.iter().map(|table| table(smallest, 1).name).collect();
+        UnknownArchitecture { name: name.to_owned(), known }
+    })
+}
+
+/// There is no table of this name.
+#[derive(Debug, PartialEq, thiserror::Error)]
+#[error("there is no network '{name}'; there are {}", known.join(", "))]
+pub struct UnknownArchitecture {
+    /// The name asked for.
+    pub name: String,
+    /// The names that there are.
+    pub known: Vec<&'static str>,
+}
 
 /// Mini-Xception (paper, Section III and Figure 3): residual modules of depth-wise separable
 /// convolutions, no fully connected layer. 64x64 pixels in the paper; any image of at least 5x5
@@ -122,6 +151,15 @@ mod tests {
         assert_eq!(network.parameter_count(), 58_423 + 144);
         let last_map = network.nodes()[network.nodes().len() - 3].output_shape;
         assert_eq!(last_map, Shape { channels: 7, height: 3, width: 4 });
+    }
+
+    #[test]
+    fn a_network_is_found_by_its_name() {
+        let input = image(1, 64);
+        assert_eq!(architecture("mini_xception", input, 7), Ok(mini_xception(input, 7)));
+        assert_eq!(architecture("sequential_fully_cnn", input, 2), Ok(sequential_fully_cnn(input, 2)));
+        let message = architecture("vgg", input, 7).unwrap_err().to_string();
+        assert_eq!(message, "there is no network 'vgg'; there are mini_xception, sequential_fully_cnn");
     }
 
     #[test]

@@ -1,6 +1,8 @@
-//! Works on the networks of `face_attributes`: for now, imports released weights.
+//! Trains, imports and exports the networks of `face_attributes`.
 
+mod export;
 mod import;
+mod model_file;
 mod onnx_export;
 mod task;
 mod weights;
@@ -18,10 +20,13 @@ struct Arguments {
 enum Command {
     /// Converts released weights of mini-Xception to an ONNX file for the robot.
     Import(import::Arguments),
+    /// Writes an ONNX file for the robot.
+    Export(export::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Import(arguments) => import::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
     }
 }

@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, ensure};
-use face_attributes::architecture::Network;
-use ndarray::ArrayD;
+use face_attributes::architecture::{Network, Op};
+use ndarray::{Array, ArrayD};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use sha2::{Digest, Sha256};
 
 /// One tensor for each [`Parameter`](face_attributes::architecture::Parameter) of a network, in the
 /// parameter's shape, all values finite.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Weights(BTreeMap<String, ArrayD<f32>>);
 
 impl Weights {
@@ -30,6 +34,54 @@ impl Weights {
         Ok(Self(tensors))
     }
 
+    /// Weights to start a training from: convolutions drawn uniformly as Glorot and Bengio (2010) say and Keras does, batch
+    /// normalizations that change nothing.
+    pub fn random(network: &Network, seed: u64) -> anyhow::Result<Self> {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let tensors = network.parameters().map(|parameter| {
+            let shape = &parameter.shape;
+            let tensor = match (parameter.name.rsplit('.').next(), &shape[..]) {
+                (Some("weight"), &[filters, channels, rows, columns]) => {
+                    let limit = (6.0 / ((filters + channels) * rows * columns) as f32).sqrt();
+                    Array::from_shape_simple_fn(shape.clone(), || random.random_range(-limit..=limit))
+                }
+                (Some("scale" | "variance"), _) => Array::ones(shape.clone()),
+                _ => Array::zeros(shape.clone()),
+            };
+            (parameter.name, tensor)
+        });
+        Self::new(network, tensors.collect())
+    }
+
+    /// The weights with which `network` gives `softmax(logits / temperature)` where it gave `softmax(logits)`.
+    pub fn with_temperature(mut self, network: &Network, temperature: f32) -> anyhow::Result<Self> {
+        ensure!(temperature.is_finite() && temperature > 0.0, "temperature {temperature}, expected more than 0");
+        let scales_nothing = |op| matches!(op, Op::Softmax | Op::GlobalAveragePool | Op::Dropout { .. });
+        let last = network.nodes().iter().rev().find(|node| !scales_nothing(node.op));
+        let conv = last.filter(|node| matches!(node.op, Op::Conv { .. }));
+        let conv = conv.with_context(|| format!("{} ends with no convolution to divide", network.name()))?;
+        for parameter in conv.parameters() {
+            let tensor = self.0.get_mut(&parameter.name).with_context(|| format!("{} is missing", parameter.name))?;
+            *tensor /= temperature;
+        }
+        Ok(self)
+    }
+
+    /// The tensor of a parameter.
+    #[cfg(test)]
+    pub fn get(&self, name: &str) -> anyhow::Result<&ArrayD<f32>> {
+        self.0.get(name).with_context(|| format!("{name} is missing"))
+    }
+
+    /// SHA-256 of all values as little-endian float32, in the order of the parameters' names.
+    pub fn sha256_hex(&self) -> String {
+        let mut digest = Sha256::new();
+        for value in self.0.values().flatten() {
+            digest.update(value.to_le_bytes());
+        }
+        digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// Names and tensors, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &ArrayD<f32>)> {
         self.0.iter().map(|(name, tensor)| (name.as_str(), tensor))
@@ -38,8 +90,7 @@ impl Weights {
 
 #[cfg(test)]
 mod tests {
-    use face_attributes::architecture::{Architecture, Layer, Shape};
-    use ndarray::Array;
+    use face_attributes::architecture::{Architecture, Layer, Shape, mini_xception};
 
     use super::*;
 
@@ -81,5 +132,43 @@ mod tests {
         let mut tensors = good();
         tensors[4].0 = "batch_norm_2.scale";
         assert_eq!(error(tensors), "1 tensors belong to no parameter");
+    }
+
+    #[test]
+    fn random_weights_come_from_their_seed() {
+        let network = Network::build(&mini_xception(Shape { channels: 1, height: 64, width: 64 }, 7)).unwrap();
+        let weights = Weights::random(&network, 1).unwrap();
+        assert_eq!(weights, Weights::random(&network, 1).unwrap());
+        assert_ne!(weights, Weights::random(&network, 2).unwrap());
+        // sqrt(6 / ((8 + 1) 3x3)).
+        let conv = weights.get("conv_1.weight").unwrap();
+        let largest = conv.fold(0.0, |largest: f32, value| largest.max(value.abs()));
+        assert!((0.2..=0.2722).contains(&largest), "{largest}");
+        assert_eq!(weights.get("batch_norm_1.variance").unwrap(), ArrayD::<f32>::ones(vec![8]));
+        assert_eq!(weights.get("conv_3.bias").unwrap(), ArrayD::<f32>::zeros(vec![7]));
+    }
+
+    #[test]
+    fn a_temperature_divides_the_last_convolution_and_nothing_else() {
+        let network = Network::build(&mini_xception(Shape { channels: 1, height: 64, width: 64 }, 7)).unwrap();
+        let weights = Weights::random(&network, 1).unwrap();
+        let cooled = weights.clone().with_temperature(&network, 2.0).unwrap();
+        for (name, tensor) in weights.iter() {
+            let expected = if name.starts_with("conv_3.") { tensor / 2.0 } else { tensor.clone() };
+            assert_eq!(cooled.get(name).unwrap(), expected, "{name}");
+        }
+        assert!(weights.with_temperature(&network, 0.0).is_err());
+    }
+
+    #[test]
+    fn without_a_convolution_at_the_end_there_is_nothing_to_divide() {
+        let network = Network::build(&Architecture {
+            name: "test",
+            input: Shape { channels: 2, height: 1, width: 1 },
+            layers: vec![Layer::BatchNorm, Layer::Relu, Layer::Softmax],
+        })
+        .unwrap();
+        let error = Weights::random(&network, 1).unwrap().with_temperature(&network, 2.0).unwrap_err();
+        assert_eq!(error.to_string(), "test ends with no convolution to divide");
     }
 }

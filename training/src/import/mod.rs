@@ -5,15 +5,13 @@ mod matching;
 mod source;
 mod tfjs;
 
-use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use face_attributes::architecture::{Network, mini_xception};
-use prost::Message;
 use sha2::{Digest, Sha256};
 
-use crate::onnx_export::{ModelCard, onnx_from_network};
+use crate::model_file::ModelFile;
 use crate::task::Task;
 use source::SourceNetwork;
 
@@ -52,16 +50,15 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
     let file_names = files.iter().map(|file| file.name.as_str()).collect::<Vec<_>>().join(", ");
     let checksums = files.iter().map(|file| sha256_hex(&file.bytes)).collect::<Vec<_>>().join(", ");
-    let card = ModelCard {
-        task: arguments.task,
-        source: format!("{file_names} of {}", arguments.source_package),
-        source_sha256: checksums,
-        license: arguments.license.clone(),
-    };
-    let model = onnx_from_network(&network, &weights, &card)?;
-    fs::write(&arguments.out, model.encode_to_vec())
-        .with_context(|| format!("cannot write {}", arguments.out.display()))?;
-    println!("{}: {} parameters", arguments.out.display(), network.parameter_count());
+    let provenance = [
+        ("source", format!("{file_names} of {}", arguments.source_package)),
+        ("source_sha256", checksums),
+        ("license", arguments.license.clone()),
+    ];
+    let provenance = provenance.map(|(key, value)| (key.to_owned(), value)).to_vec();
+    let model = ModelFile { task: arguments.task, network, weights, provenance };
+    model.write(&arguments.out)?;
+    println!("{}: {} parameters", arguments.out.display(), model.network.parameter_count());
     Ok(())
 }
 

@@ -1,0 +1,87 @@
+//! The subcommand `export`: an ONNX file for the robot from a training run, from another file, or with random weights.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, ensure};
+use face_attributes::architecture::{Network, Shape, architecture};
+
+use crate::model_file::ModelFile;
+use crate::task::Task;
+use crate::weights::Weights;
+
+/// Arguments of the subcommand.
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    source: Source,
+    /// What the network of `--architecture` decides.
+    #[arg(long, requires = "architecture")]
+    task: Option<Task>,
+    /// Side of the image that the network of `--architecture` takes, in pixels.
+    #[arg(long, value_name = "PX", default_value_t = 64, requires = "architecture")]
+    side_px: usize,
+    /// Number that the random weights of `--architecture` are drawn from.
+    #[arg(long, default_value_t = 0, requires = "architecture")]
+    seed: u64,
+    /// Divide the logits by this number, which calibrates the probabilities without changing any answer (Guo et al.
+    /// 2017); it is folded into the last convolution.
+    #[arg(long, value_name = "NUMBER")]
+    temperature: Option<f32>,
+    /// The ONNX file to write.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+#[derive(clap::Args)]
+#[group(required = true, multiple = false)]
+struct Source {
+    /// A model file of this project, to calibrate it.
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+    /// A network by name, with random weights: for measuring its speed, not for use.
+    #[arg(long, value_name = "NAME", requires = "task")]
+    architecture: Option<String>,
+}
+
+/// Reads or draws the weights, calibrates them, writes the file.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let mut model = match &arguments.source {
+        Source { model: Some(path), .. } => ModelFile::read(path)?,
+        Source { architecture: Some(name), .. } => untrained(name, arguments)?,
+        Source { .. } => anyhow::bail!("nothing to export"),
+    };
+    if let Some(temperature) = arguments.temperature {
+        model = calibrated(model, temperature)?;
+    }
+    note(&mut model.provenance, "weights_sha256", model.weights.sha256_hex());
+    model.write(&arguments.out)?;
+    println!("{}: {} parameters", arguments.out.display(), model.network.parameter_count());
+    Ok(())
+}
+
+fn untrained(name: &str, arguments: &Arguments) -> anyhow::Result<ModelFile> {
+    let task = arguments.task.context("--architecture needs --task")?;
+    let input = Shape { channels: 1, height: arguments.side_px, width: arguments.side_px };
+    let network = Network::build(&architecture(name, input, task.labels().len())?)
+        .with_context(|| format!("{name} for {} pixels", arguments.side_px))?;
+    let weights = Weights::random(&network, arguments.seed)?;
+    let source = format!("random weights of seed {}, not trained", arguments.seed);
+    Ok(ModelFile { task, network, weights, provenance: vec![("source".to_owned(), source)] })
+}
+
+/// The model with its logits divided by `temperature`, which it notes down.
+fn calibrated(model: ModelFile, temperature: f32) -> anyhow::Result<ModelFile> {
+    const KEY: &str = "temperature";
+    let ModelFile { task, network, weights, mut provenance } = model;
+    let is_calibrated = provenance.iter().any(|(key, _)| key == KEY);
+    ensure!(!is_calibrated, "the model has been divided by a temperature before; start from the model it was made of");
+    let weights = weights.with_temperature(&network, temperature)?;
+    note(&mut provenance, KEY, temperature.to_string());
+    Ok(ModelFile { task, network, weights, provenance })
+}
+
+/// Notes a value down, in place of one that may be there under its key.
+fn note(provenance: &mut Vec<(String, String)>, key: &str, value: String) {
+    provenance.retain(|(it, _)| it != key);
+    provenance.push((key.to_owned(), value));
+}
