@@ -7,6 +7,7 @@ use face_attributes::architecture::{Network, Shape, architecture};
 
 use crate::model_file::ModelFile;
 use crate::task::Task;
+use crate::train::RunFolder;
 use crate::weights::Weights;
 
 /// Arguments of the subcommand.
@@ -35,6 +36,9 @@ pub struct Arguments {
 #[derive(clap::Args)]
 #[group(required = true, multiple = false)]
 struct Source {
+    /// The folder of a training, whose best model it is to be.
+    #[arg(value_name = "RUN")]
+    run: Option<PathBuf>,
     /// A model file of this project, to calibrate it.
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
@@ -46,6 +50,7 @@ struct Source {
 /// Reads or draws the weights, calibrates them, writes the file.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut model = match &arguments.source {
+        Source { run: Some(folder), .. } => ModelFile::read(&folder.join(RunFolder::MODEL))?,
         Source { model: Some(path), .. } => ModelFile::read(path)?,
         Source { architecture: Some(name), .. } => untrained(name, arguments)?,
         Source { .. } => anyhow::bail!("nothing to export"),

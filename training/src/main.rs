@@ -1,13 +1,24 @@
 //! Trains, imports and exports the networks of `face_attributes`.
 
+mod augment;
+mod data;
 mod export;
 mod import;
 mod model_file;
+mod network;
 mod onnx_export;
+mod random;
+mod recipe;
 mod task;
+mod train;
 mod weights;
 
 use clap::{Parser, Subcommand};
+use mimalloc::MiMalloc;
+
+/// Feature maps are megabytes: the system's allocator gives each back to the kernel, which fills its pages anew the next time.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 #[derive(Parser)]
 #[command(version, about)]
@@ -20,6 +31,8 @@ struct Arguments {
 enum Command {
     /// Converts released weights of mini-Xception to an ONNX file for the robot.
     Import(import::Arguments),
+    /// Trains a network.
+    Train(train::Arguments),
     /// Writes an ONNX file for the robot.
     Export(export::Arguments),
 }
@@ -27,6 +40,7 @@ enum Command {
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Import(arguments) => import::run(&arguments),
+        Command::Train(arguments) => train::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
     }
 }

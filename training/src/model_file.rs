@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use face_attributes::architecture::{Network, Shape, architecture};
 use ndarray::{ArrayD, IxDyn};
 use prost::Message;
-use tract_onnx::pb::{ModelProto, TensorProto};
+use tract_onnx::pb::{GraphProto, ModelProto, TensorProto};
 
 use crate::onnx_export::{ModelCard, onnx_from_network};
 use crate::task::Task;
@@ -54,9 +54,7 @@ impl ModelFile {
 
         let input = Shape { channels, height, width };
         let network = Network::build(&architecture(&name, input, task.labels().len())?)?;
-        let graph = model.graph.context("not an ONNX file: no graph")?;
-        let tensors: anyhow::Result<_> = graph.initializer.into_iter().map(named_tensor).collect();
-        let weights = Weights::new(&network, tensors?)?;
+        let weights = weights_of_graph(model.graph, &network)?;
         Ok(Self { task, network, weights, provenance: metadata })
     }
 
@@ -70,6 +68,17 @@ impl ModelFile {
         let card = ModelCard { task: self.task, provenance: self.provenance.clone() };
         Ok(onnx_from_network(&self.network, &self.weights, &card)?.encode_to_vec())
     }
+}
+
+/// The weights in a model file of `network`, whatever its metadata say.
+pub fn weights_from_onnx(bytes: &[u8], network: &Network) -> anyhow::Result<Weights> {
+    weights_of_graph(ModelProto::decode(bytes).context("not an ONNX file")?.graph, network)
+}
+
+fn weights_of_graph(graph: Option<GraphProto>, network: &Network) -> anyhow::Result<Weights> {
+    let graph = graph.context("not an ONNX file: no graph")?;
+    let tensors: anyhow::Result<_> = graph.initializer.into_iter().map(named_tensor).collect();
+    Weights::new(network, tensors?)
 }
 
 fn take(metadata: &mut Vec<(String, String)>, key: &str) -> anyhow::Result<String> {

@@ -2,9 +2,11 @@
 
 use clap::ValueEnum;
 use face_attributes::attributes::{Attribute, Emotion, Gender};
+use serde::{Deserialize, Serialize};
 
 /// What a network decides, and with it the meaning of its outputs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Task {
     /// One of the seven emotions of FER-2013.
     Emotion,

@@ -9,6 +9,8 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 
+use crate::data::hex;
+
 /// One tensor for each [`Parameter`](face_attributes::architecture::Parameter) of a network, in the
 /// parameter's shape, all values finite.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,7 +70,6 @@ impl Weights {
     }
 
     /// The tensor of a parameter.
-    #[cfg(test)]
     pub fn get(&self, name: &str) -> anyhow::Result<&ArrayD<f32>> {
         self.0.get(name).with_context(|| format!("{name} is missing"))
     }
@@ -79,7 +80,7 @@ impl Weights {
         for value in self.0.values().flatten() {
             digest.update(value.to_le_bytes());
         }
-        digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&digest.finalize())
     }
 
     /// Names and tensors, by name.

@@ -11,6 +11,7 @@ use anyhow::{Context, bail};
 use face_attributes::architecture::{Network, mini_xception};
 use sha2::{Digest, Sha256};
 
+use crate::data::hex;
 use crate::model_file::ModelFile;
 use crate::task::Task;
 use source::SourceNetwork;
@@ -63,5 +64,5 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(bytes))
 }

@@ -1,0 +1,196 @@
+//! Shows a picture differently each time.
+
+use face_attributes::model::PixelRange;
+use opencv::core::{BORDER_REPLICATE, Mat, Scalar, Size};
+use opencv::imgproc::{INTER_AREA, INTER_LINEAR, WARP_INVERSE_MAP, resize, warp_affine};
+use opencv::prelude::*;
+use rand::Rng;
+
+use crate::recipe::Augmentation;
+
+/// The range that networks are trained with.
+pub const PIXEL_RANGE: PixelRange = PixelRange::MinusOneToOne;
+
+/// A way to show a picture. Lengths are fractions of the side of the square that is cut out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct View {
+    /// Added around the picture on each side, as a fraction of its longer side.
+    margin: f64,
+    /// What the square's side is multiplied by.
+    zoom: f64,
+    /// By how much the square moves to the right and down.
+    shift: [f64; 2],
+    /// By how much the square is turned, clockwise as seen in the picture.
+    rotation_radians: f64,
+    /// Whether left and right are exchanged.
+    is_mirrored: bool,
+    /// What pixels of -1 to 1 are multiplied by.
+    contrast: f32,
+    /// What is added to them then.
+    brightness: f32,
+}
+
+impl View {
+    /// A view drawn at random. The same number of numbers is drawn whatever `augmentation` says.
+    pub fn draw(augmentation: &Augmentation, numbers: &mut impl Rng) -> Self {
+        let mut within = |limit: f64| limit * (2.0 * numbers.random::<f64>() - 1.0);
+        let [least_margin, margin] = augmentation.margin;
+        Self {
+            margin: (least_margin + margin) / 2.0 + within((margin - least_margin) / 2.0),
+            zoom: 1.0 + within(augmentation.zoom),
+            shift: [within(augmentation.shift), within(augmentation.shift)],
+            rotation_radians: within(augmentation.rotation_degrees).to_radians(),
+            is_mirrored: within(1.0) < 0.0 && augmentation.mirror,
+            contrast: 1.0 + within(augmentation.contrast) as f32,
+            // Black to white is 2 in -1 to 1.
+            brightness: within(2.0 * augmentation.brightness) as f32,
+        }
+    }
+
+    /// Appends the pixels that a network of `side_px` sees, -1 to 1, row by row.
+    pub fn append_pixels(&self, picture: &Mat, side_px: usize, pixels: &mut Vec<f32>) -> opencv::Result<()> {
+        let longer_side = f64::from(picture.cols().max(picture.rows()));
+        let square_px = longer_side * (1.0 + 2.0 * self.margin) * self.zoom;
+        // What shrinks is warped to twice the size and averaged: sampled at once, it would skip pixels.
+        let shrinks = square_px > side_px as f64;
+        let side = side_px as i32;
+        let warped_side = if shrinks { 2 * side } else { side };
+        let map = Mat::from_slice_2d(&self.source_of_pixels(picture, square_px, f64::from(warped_side)))?;
+        let mut crop = Mat::default();
+        warp_affine(
+            picture,
+            &mut crop,
+            &map,
+            Size::new(warped_side, warped_side),
+            INTER_LINEAR | WARP_INVERSE_MAP,
+            BORDER_REPLICATE,
+            Scalar::default(),
+        )?;
+        if shrinks {
+            let mut averaged = Mat::default();
+            resize(&crop, &mut averaged, Size::new(side, side), 0.0, 0.0, INTER_AREA)?;
+            crop = averaged;
+        }
+        let lit = |pixel: &u8| (PIXEL_RANGE.scale(*pixel) * self.contrast + self.brightness).clamp(-1.0, 1.0);
+        pixels.extend(crop.data_bytes()?.iter().map(lit));
+        Ok(())
+    }
+
+    /// The affine map from a pixel of a crop of `side` pixels to its source in the picture. The middle of the pixel at 0 is
+    /// at 0.5.
+    fn source_of_pixels(&self, picture: &Mat, square_px: f64, side: f64) -> [[f64; 3]; 2] {
+        let (sin, cos) = self.rotation_radians.sin_cos();
+        let scale = square_px / side;
+        let mirror = if self.is_mirrored { -1.0 } else { 1.0 };
+        let linear = [[mirror * scale * cos, -scale * sin], [mirror * scale * sin, scale * cos]];
+        let lengths = [f64::from(picture.cols()), f64::from(picture.rows())];
+        let row = |axis: usize| {
+            let middle = lengths[axis] / 2.0 + self.shift[axis] * square_px;
+            let [x, y] = linear[axis];
+            let middle_of_crop = (side - 1.0) / 2.0;
+            [x, y, middle - 0.5 - (x + y) * middle_of_crop]
+        };
+        [row(0), row(1)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use face_attributes::crop::crop_face;
+    use face_attributes::geometry::BoundingBox;
+    use opencv::core::Rect;
+
+    use super::*;
+    use crate::random::{Purpose, numbers};
+
+    const PLAIN: View = View {
+        margin: 0.0,
+        zoom: 1.0,
+        shift: [0.0, 0.0],
+        rotation_radians: 0.0,
+        is_mirrored: false,
+        contrast: 1.0,
+        brightness: 0.0,
+    };
+
+    /// 8 columns, 6 rows, no symmetry, rows further apart than they are long.
+    fn picture(wide: &Mat) -> opencv::boxed_ref::BoxedRef<'_, Mat> {
+        Mat::roi(wide, Rect::new(1, 0, 8, 6)).unwrap()
+    }
+
+    fn wide() -> Mat {
+        let rows: Vec<Vec<u8>> = (0..6).map(|y| (0..11).map(|x| (20 * x + 3 * y * y) as u8).collect()).collect();
+        Mat::from_slice_2d(&rows).unwrap()
+    }
+
+    fn pixels(view: &View, side_px: usize) -> Vec<u8> {
+        let wide = wide();
+        let picture = picture(&wide).try_clone().unwrap();
+        let mut pixels = Vec::new();
+        view.append_pixels(&picture, side_px, &mut pixels).unwrap();
+        pixels.iter().map(|pixel| ((pixel + 1.0) * 127.5).round() as u8).collect()
+    }
+
+    /// What the robot would cut out.
+    fn robots(margin: f64, side_px: i32) -> Vec<u8> {
+        let wide = wide();
+        let crop = crop_face(&picture(&wide), BoundingBox::of_image(8, 6), margin, Size::new(side_px, side_px));
+        crop.unwrap().data_bytes().unwrap().to_vec()
+    }
+
+    // Scaled by 1, 2 and 1/2; OpenCV's warp rounds positions to 1/32 pixel.
+    #[test]
+    fn without_augmentation_it_is_the_robots_crop() {
+        for (margin, side_px) in [(0.0, 8), (0.25, 12), (0.0, 16), (0.5, 8)] {
+            let (ours, robots) = (pixels(&View { margin, ..PLAIN }, side_px), robots(margin, side_px as i32));
+            let largest = ours.iter().zip(&robots).map(|(a, b)| a.abs_diff(*b)).max();
+            assert!(largest <= Some(2), "{margin} {side_px}: {ours:?}\n{robots:?}");
+        }
+    }
+
+    #[test]
+    fn a_mirrored_view_has_its_rows_turned_round() {
+        let mirrored = pixels(&View { is_mirrored: true, ..PLAIN }, 8);
+        let expected: Vec<u8> = robots(0.0, 8).chunks(8).flat_map(|row| row.iter().rev().copied()).collect();
+        assert_eq!(mirrored, expected);
+    }
+
+    #[test]
+    fn a_shifted_view_shows_what_lies_there() {
+        let (shifted, plain) = (pixels(&View { shift: [0.25, -0.125], ..PLAIN }, 8), robots(0.0, 8));
+        for (row, column) in [(1, 0), (4, 3), (7, 5)] {
+            assert_eq!(shifted[8 * row + column], plain[8 * (row - 1) + column + 2]);
+        }
+    }
+
+    #[test]
+    fn a_quarter_turn_turns_rows_into_columns() {
+        let quarter = View { rotation_radians: std::f64::consts::FRAC_PI_2, ..PLAIN };
+        let (turned, plain) = (pixels(&quarter, 8), robots(0.0, 8));
+        for (row, column) in [(0, 0), (2, 5), (6, 1)] {
+            assert_eq!(turned[8 * row + column], plain[8 * column + 7 - row]);
+        }
+    }
+
+    #[test]
+    fn brightness_and_contrast_stay_in_the_range() {
+        let lit = pixels(&View { contrast: 0.5, brightness: 0.2, ..PLAIN }, 8);
+        for (lit, plain) in lit.iter().zip(robots(0.0, 8)) {
+            let expected = (f64::from(plain) / 127.5 - 1.0) * 0.5 + 0.2;
+            assert!((f64::from(*lit) / 127.5 - 1.0 - expected).abs() < 0.005, "{plain} became {lit}");
+        }
+        assert!(pixels(&View { brightness: 2.0, ..PLAIN }, 8).iter().all(|pixel| *pixel == 255));
+    }
+
+    #[test]
+    fn draws_stay_within_the_recipe() {
+        let augmentation =
+            Augmentation { margin: [0.2, 0.5], brightness: 0.1, contrast: 0.3, ..Augmentation::default() };
+        let views: Vec<_> =
+            (0..500).map(|index| View::draw(&augmentation, &mut numbers(0, 0, Purpose::Image(index)))).collect();
+        assert!(views.iter().all(|view| (0.2..0.5).contains(&view.margin) && (0.9..1.1).contains(&view.zoom)));
+        assert!(views.iter().all(|view| view.brightness.abs() <= 0.2 && (0.7..1.3).contains(&view.contrast)));
+        let mirrored = views.iter().filter(|view| view.is_mirrored).count();
+        assert!((200..300).contains(&mirrored), "{mirrored}");
+    }
+}

@@ -1,0 +1,194 @@
+//! The images of a training, decoded once and kept in memory.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use face_attributes::attributes::{Attribute, Emotion, Gender};
+use face_attributes::crop::crop_face;
+use face_attributes::evaluation::dataset::{LabelledImage, class_folders, utkface};
+use face_attributes::geometry::BoundingBox;
+use face_attributes::source::read_gray;
+use indicatif::ProgressBar;
+use opencv::core::{Mat, Size};
+use opencv::imgproc::{INTER_AREA, resize};
+use opencv::prelude::*;
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+
+use crate::recipe::{DataFormat, Recipe};
+use crate::task::Task;
+
+/// An image with the position of its class among those of the task.
+pub struct Example<T> {
+    /// The image.
+    pub image: T,
+    /// Position of its class in [`Attribute::CLASSES`].
+    pub class: usize,
+}
+
+/// The images of a training.
+pub struct Dataset {
+    /// Whole grey pictures to learn from, each scaled down to what augmentation can make use of.
+    pub training: Vec<Example<Mat>>,
+    /// Grey pixels to validate with, as the robot would give them to the network.
+    pub validation: Vec<Example<Vec<u8>>>,
+    /// SHA-256 of every file and its path in the folder, a line each, as `sha256sum` writes and checks them.
+    pub checksums: String,
+}
+
+impl Dataset {
+    /// Reads the images in `folder`. A file that is no image, or does not say what it shows, is named on stderr and skipped.
+    pub fn load(recipe: &Recipe, folder: &Path, progress: &ProgressBar) -> anyhow::Result<Self> {
+        let mut files = labelled_files(recipe, folder, progress)?;
+        files.sort();
+        progress.set_length(files.len() as u64);
+        let loaded: Vec<_> = files
+            .into_par_iter()
+            .filter_map(|(path, class)| {
+                let file = load_file(recipe, folder, &path, class);
+                progress.inc(1);
+                file.inspect_err(|error| skip(progress, error)).ok()
+            })
+            .collect();
+        let mut dataset = Self { training: Vec::new(), validation: Vec::new(), checksums: String::new() };
+        for file in loaded {
+            writeln!(dataset.checksums, "{}  {}", file.sha256, file.name)?;
+            match file.example {
+                Half::Training(example) => dataset.training.push(example),
+                Half::Validation(example) => dataset.validation.push(example),
+            }
+        }
+        ensure!(!dataset.training.is_empty(), "{}: no image to train with", folder.display());
+        ensure!(!dataset.validation.is_empty(), "{}: no image to validate with", folder.display());
+        Ok(dataset)
+    }
+
+    /// SHA-256 of [`Dataset::checksums`].
+    pub fn sha256_hex(&self) -> String {
+        hex(&Sha256::digest(&self.checksums))
+    }
+}
+
+struct LoadedFile {
+    name: String,
+    sha256: String,
+    example: Half,
+}
+
+enum Half {
+    Training(Example<Mat>),
+    Validation(Example<Vec<u8>>),
+}
+
+fn load_file(recipe: &Recipe, folder: &Path, path: &Path, class: usize) -> anyhow::Result<LoadedFile> {
+    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let picture = read_gray(path)?;
+    let example = if is_for_validation(path, recipe.data.validation_fraction) {
+        let side = recipe.side_px as i32;
+        let face = BoundingBox::of_image(picture.cols(), picture.rows());
+        let crop = crop_face(&picture, face, recipe.data.validation_margin, Size::new(side, side))?;
+        Half::Validation(Example { image: crop.data_bytes()?.to_vec(), class })
+    } else {
+        Half::Training(Example { image: scaled_down(picture, recipe)?, class })
+    };
+    let name = path.strip_prefix(folder).unwrap_or(path).display().to_string();
+    Ok(LoadedFile { name, sha256: hex(&Sha256::digest(&bytes)), example })
+}
+
+/// Whether an image is kept for validation: decided by its file name alone, so that it is the same in every training, on
+/// every machine, and whatever is added to the folder.
+fn is_for_validation(path: &Path, fraction: f64) -> bool {
+    let name = path.file_name().unwrap_or_default();
+    let digest = Sha256::digest(name.as_encoded_bytes());
+    let first = digest.iter().take(4).fold(0, |number, byte| number << 8 | u64::from(*byte));
+    (first as f64) < fraction * (1_u64 << 32) as f64
+}
+
+/// The picture, averaged down to twice the pixels that its least enlarged crop shows of it.
+fn scaled_down(picture: Mat, recipe: &Recipe) -> anyhow::Result<Mat> {
+    let largest = 2.0 * recipe.side_px as f64 / (1.0 + 2.0 * recipe.augmentation.margin[0]);
+    let factor = largest / f64::from(picture.cols().max(picture.rows()));
+    if factor >= 1.0 {
+        return Ok(picture);
+    }
+    let side = |length: i32| (f64::from(length) * factor).round().max(1.0) as i32;
+    let size = Size::new(side(picture.cols()), side(picture.rows()));
+    let mut scaled = Mat::default();
+    resize(&picture, &mut scaled, size, 0.0, 0.0, INTER_AREA)?;
+    Ok(scaled)
+}
+
+/// The files and the positions of their classes.
+fn labelled_files(recipe: &Recipe, folder: &Path, progress: &ProgressBar) -> anyhow::Result<Vec<(PathBuf, usize)>> {
+    Ok(match (recipe.data.format, recipe.task) {
+        (DataFormat::ClassFolders, Task::Emotion) => with_positions(class_folders::<Emotion>(folder)?),
+        (DataFormat::ClassFolders, Task::Gender) => with_positions(class_folders::<Gender>(folder)?),
+        (DataFormat::Utkface, _) => {
+            let faces = utkface(folder)?.into_iter();
+            let faces = faces.filter_map(|face| face.inspect_err(|error| skip(progress, error)).ok());
+            let faces = faces.filter(|face| face.age_years >= recipe.data.min_age_years);
+            with_positions(faces.map(|face| LabelledImage { path: face.path, truth: face.gender }).collect())
+        }
+    })
+}
+
+fn with_positions<A: Attribute>(images: Vec<LabelledImage<A>>) -> Vec<(PathBuf, usize)> {
+    let position = |truth| A::CLASSES.iter().position(|class| *class == truth);
+    images.into_iter().filter_map(|image| Some((image.path, position(image.truth)?))).collect()
+}
+
+fn skip(progress: &ProgressBar, error: &impl std::fmt::Display) {
+    progress.suspend(|| eprintln!("skipped: {error:#}"));
+}
+
+/// Bytes in hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use opencv::imgcodecs::imwrite_def;
+
+    use super::*;
+
+    #[test]
+    fn broken_images_are_skipped_and_the_others_split_by_their_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let pixels: Vec<u8> = (0..30 * 20).map(|it| (it % 251) as u8).collect();
+        let picture = Mat::from_slice(&pixels).unwrap();
+        let picture = picture.reshape(1, 20).unwrap();
+        for class in ["woman", "man"] {
+            fs::create_dir(folder.path().join(class)).unwrap();
+            for number in 0..20 {
+                assert!(imwrite_def(folder.path().join(format!("{class}/{number}.png")), &picture).unwrap());
+            }
+        }
+        fs::write(folder.path().join("man/broken.png"), "no image").unwrap();
+        let recipe = "{task: gender, side_px: 8, data: {validation_fraction: 0.5}}";
+        let recipe: Recipe = serde_yaml::from_str(recipe).unwrap();
+        let dataset = Dataset::load(&recipe, folder.path(), &ProgressBar::hidden()).unwrap();
+        let counts = (dataset.training.len(), dataset.validation.len());
+        assert!(counts.0 + counts.1 == 40 && counts.0 > 5 && counts.1 > 5, "{counts:?}");
+        assert_eq!(dataset.checksums.lines().count(), 40);
+        assert!(dataset.checksums.lines().next().unwrap().ends_with("  man/0.png"));
+        // Twice the side, and the picture's shape.
+        let size = dataset.training[0].image.size().unwrap();
+        assert_eq!((size.width, size.height), (16, 11));
+        assert_eq!(dataset.validation[0].image.len(), 64);
+        // man comes first in the folder's order, but is the second class.
+        assert_eq!(dataset.training[0].class, 1);
+        let again = Dataset::load(&recipe, folder.path(), &ProgressBar::hidden()).unwrap();
+        assert_eq!(dataset.sha256_hex(), again.sha256_hex());
+    }
+
+    #[test]
+    fn the_split_depends_on_the_name_only() {
+        let chosen = |path: &str| is_for_validation(Path::new(path), 0.3);
+        let count = (0..1000).filter(|number| chosen(&format!("{number}.png"))).count();
+        assert!((250..350).contains(&count), "{count}");
+        assert!((0..100).all(|number| chosen(&format!("a/{number}.png")) == chosen(&format!("b/c/{number}.png"))));
+    }
+}

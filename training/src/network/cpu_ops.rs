@@ -1,0 +1,225 @@
+//! The loops of [`kernels`](super::kernels) as operations that burn differentiates.
+//!
+//! burn's processor backend takes the gradient of a depth-wise convolution channel by channel, that of any other convolution
+//! by one with a window as large as the image, and a batch normalization in a dozen passes over memory: together that was
+//! most of a training's time. On any other backend, and where no gradient is wanted, burn's own operations are used.
+
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, binary};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Flex, TensorMetadata};
+use burn::nn::BatchNorm;
+use burn::tensor::module::conv2d;
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Tensor, TensorData};
+
+use super::kernels::{Maps, Window, batch_norm, conv, depthwise};
+
+/// Data of a tensor on the processor.
+type CpuTensor = FloatTensor<Flex>;
+
+/// The tensor's part in the differentiation, if it is on the processor and has one.
+fn tracked<const D: usize>(tensor: &Tensor<D>) -> Option<FloatTensor<Autodiff<Flex>>> {
+    tensor.clone().try_into_primitive::<Autodiff<Flex>>().ok()
+}
+
+fn maps_of(tensor: &CpuTensor) -> Maps {
+    Maps::from(tensor.shape().dims())
+}
+
+fn cpu_tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> CpuTensor {
+    CpuTensor::from_data(TensorData::new(values, shape))
+}
+
+/// Convolution without bias: `x` is NCHW, `weight` filters x (channels / groups) x kernel x kernel, and `groups` is 1 or, with
+/// stride 1 and paddings smaller than the window, the number of channels and of filters.
+pub fn conv(x: Tensor<4>, weight: Tensor<4>, window: Window, groups: usize) -> Tensor<4> {
+    let (Some(tracked_x), Some(tracked_weight)) = (tracked(&x), tracked(&weight)) else {
+        let (pads, strides) = (window.pads, [window.stride, window.stride]);
+        let padding = [(pads.top, pads.bottom), (pads.left, pads.right)];
+        return conv2d(x, weight, None, ConvOptions::new_with_padding(strides, padding, [1, 1], groups));
+    };
+    let ((x, x_node), (weight, weight_node)) = (tracked_x.into_parts(), tracked_weight.into_parts());
+    let (x, weight) = (x.to_contiguous(), weight.to_contiguous());
+    let state = ConvState { x, weight, window, is_depthwise: groups > 1 };
+    let output = state.output();
+    let step = ConvStep.prepare::<NoCheckpointing>([x_node, weight_node]).compute_bound().stateful();
+    Tensor::from_primitive::<Autodiff<Flex>>(match step {
+        OpsKind::Tracked(step) => step.finish(state, output),
+        OpsKind::UnTracked(step) => step.finish(output),
+    })
+}
+
+#[derive(Debug)]
+struct ConvStep;
+
+#[derive(Clone, Debug)]
+struct ConvState {
+    x: CpuTensor,
+    weight: CpuTensor,
+    window: Window,
+    is_depthwise: bool,
+}
+
+impl ConvState {
+    fn output(&self) -> CpuTensor {
+        let maps = maps_of(&self.x);
+        let forward = if self.is_depthwise { depthwise::forward } else { conv::forward };
+        let values = forward(self.x.storage(), maps, self.weight.storage(), self.window);
+        let [filters, ..] = self.weight.shape().dims::<4>();
+        cpu_tensor(values, Maps { channels: filters, ..self.window.output(maps) }.dims())
+    }
+
+    fn x_grad(&self, grad: &CpuTensor) -> CpuTensor {
+        let maps = maps_of(&self.x);
+        let x_grad = if self.is_depthwise { depthwise::x_grad } else { conv::x_grad };
+        cpu_tensor(x_grad(grad.storage(), maps, self.weight.storage(), self.window), maps.dims())
+    }
+
+    fn weight_grad(&self, grad: &CpuTensor) -> CpuTensor {
+        let weight_grad = if self.is_depthwise { depthwise::weight_grad } else { conv::weight_grad };
+        let values = weight_grad(self.x.storage(), maps_of(&self.x), grad.storage(), self.window);
+        cpu_tensor(values, self.weight.shape().dims::<4>())
+    }
+}
+
+impl Backward<Flex, 2> for ConvStep {
+    type State = ConvState;
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let state = ops.state;
+        let x_grad = |grad: CpuTensor| state.x_grad(&grad.to_contiguous());
+        let weight_grad = |grad: CpuTensor| state.weight_grad(&grad.to_contiguous());
+        binary::<Flex, _, _>(ops.parents, ops.node, grads, x_grad, weight_grad);
+    }
+}
+
+/// Batch normalization as `layer` says; with gradients, that means by the batch, whose statistics move the layer's own.
+pub fn batch_norm(layer: &BatchNorm, x: Tensor<4>) -> Tensor<4> {
+    let (Some(x), Some(scale), Some(bias)) = (tracked(&x), tracked(&layer.gamma.val()), tracked(&layer.beta.val()))
+    else {
+        return layer.forward(x);
+    };
+    let ((x, x_node), (scale, scale_node), (bias, bias_node)) = (x.into_parts(), scale.into_parts(), bias.into_parts());
+    let (x, scale, bias) = (x.to_contiguous(), scale.to_contiguous(), bias.to_contiguous());
+    let maps = maps_of(&x);
+    let epsilon = layer.epsilon as f32;
+    let normalized = batch_norm::forward(x.storage(), maps, scale.storage(), bias.storage(), epsilon);
+    let (mean, variance) = (normalized.mean, normalized.variance);
+    for (running, of_batch) in [(&layer.running_mean, &mean), (&layer.running_var, &variance)] {
+        let running_value = running.value_sync();
+        let of_batch = Tensor::from_data(TensorData::new(of_batch.clone(), [maps.channels]), &running_value.device());
+        running.update(running_value.mul_scalar(1.0 - layer.momentum) + of_batch.mul_scalar(layer.momentum));
+    }
+    let output = cpu_tensor(normalized.output, maps.dims());
+    let nodes = [x_node, scale_node, bias_node];
+    Tensor::from_primitive::<Autodiff<Flex>>(
+        match BatchNormStep.prepare::<NoCheckpointing>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(step) => step.finish(BatchNormState { x, scale, mean, variance, epsilon }, output),
+            OpsKind::UnTracked(step) => step.finish(output),
+        },
+    )
+}
+
+#[derive(Debug)]
+struct BatchNormStep;
+
+#[derive(Clone, Debug)]
+struct BatchNormState {
+    x: CpuTensor,
+    scale: CpuTensor,
+    mean: Vec<f32>,
+    variance: Vec<f32>,
+    epsilon: f32,
+}
+
+impl Backward<Flex, 3> for BatchNormStep {
+    type State = BatchNormState;
+
+    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let BatchNormState { x, scale, mean, variance, epsilon } = ops.state;
+        let grad = grads.consume::<Flex>(&ops.node).to_contiguous();
+        let maps = maps_of(&x);
+        let statistics = (&mean[..], &variance[..]);
+        let result = batch_norm::grads(x.storage(), maps, scale.storage(), statistics, epsilon, grad.storage());
+        let of_inputs = [
+            cpu_tensor(result.x, maps.dims()),
+            cpu_tensor(result.scale, [maps.channels]),
+            cpu_tensor(result.bias, [maps.channels]),
+        ];
+        for (node, grad) in ops.parents.into_iter().zip(of_inputs) {
+            if let Some(node) = node {
+                grads.register::<Flex>(node.id, grad);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::nn::BatchNormConfig;
+    use burn::tensor::{Device, Tolerance};
+    use face_attributes::architecture::Pads;
+
+    use super::*;
+
+    /// Values without a pattern that a mistake in rows, columns or channels would leave alone.
+    fn tensor<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
+        let count: usize = shape.iter().product();
+        let values: Vec<f32> = (0..count).map(|it| ((it * it + 3 * it) as f32).sin()).collect();
+        Tensor::from_data(TensorData::new(values, shape), device)
+    }
+
+    // Float32 sums of up to 210 values of about 1.
+    fn assert_close<const D: usize>(ours: Option<Tensor<D>>, burns: Option<Tensor<D>>) {
+        ours.unwrap().into_data().assert_approx_eq::<f32>(&burns.unwrap().into_data(), Tolerance::absolute(1e-4));
+    }
+
+    #[test]
+    fn convolutions_and_their_gradients_are_burns() {
+        let device = Device::flex().autodiff();
+        let (even, uneven) =
+            (Pads { top: 1, left: 1, bottom: 1, right: 1 }, Pads { top: 1, left: 0, bottom: 2, right: 3 });
+        let depthwise = [(3, 1, even), (4, 1, uneven), (2, 1, Pads::default())].map(|window| (window, 3, 3));
+        // Pointwise, pointwise with a stride, and windows that leave pixels out at the end.
+        let dense = [(1, 1, Pads::default()), (1, 2, Pads::default()), (3, 2, even), (4, 3, uneven), (2, 1, uneven)];
+        for ((kernel, stride, pads), filters, groups) in depthwise.into_iter().chain(dense.map(|window| (window, 5, 1)))
+        {
+            let x = tensor([6, 3, 5, 7], &device).require_grad();
+            let weight = tensor([filters, 3 / groups, kernel, kernel], &device).require_grad();
+            let padding = [(pads.top, pads.bottom), (pads.left, pads.right)];
+            let options = ConvOptions::new_with_padding([stride, stride], padding, [1, 1], groups);
+            let burns = conv2d(x.clone(), weight.clone(), None, options);
+            let ours = conv(x.clone(), weight.clone(), Window { kernel, stride, pads }, groups);
+            let factors = tensor(burns.dims(), &device);
+            assert_close(Some(ours.clone()), Some(burns.clone()));
+            let (ours, burns) = ((ours * factors.clone()).sum().backward(), (burns * factors).sum().backward());
+            assert_close(x.grad(&ours), x.grad(&burns));
+            assert_close(weight.grad(&ours), weight.grad(&burns));
+        }
+    }
+
+    #[test]
+    fn the_batch_normalization_its_gradients_and_statistics_are_burns() {
+        let device = Device::flex().autodiff();
+        let layer = || {
+            let mut layer = BatchNormConfig::new(3).with_momentum(0.3).init(&device);
+            layer.gamma = layer.gamma.map(|gamma| gamma + tensor([3], &device)).set_require_grad(true);
+            layer
+        };
+        let (our_layer, burns_layer) = (layer(), layer());
+        let x = tensor([2, 3, 5, 7], &device).require_grad();
+        let ours = batch_norm(&our_layer, x.clone());
+        let burns = burns_layer.forward(x.clone());
+        let factors = tensor(burns.dims(), &device);
+        assert_close(Some(ours.clone()), Some(burns.clone()));
+        assert_close(Some(our_layer.running_mean.value_sync()), Some(burns_layer.running_mean.value_sync()));
+        assert_close(Some(our_layer.running_var.value_sync()), Some(burns_layer.running_var.value_sync()));
+        let (ours, burns) = ((ours * factors.clone()).sum().backward(), (burns * factors).sum().backward());
+        assert_close(x.grad(&ours), x.grad(&burns));
+        assert_close(our_layer.gamma.val().grad(&ours), burns_layer.gamma.val().grad(&burns));
+        assert_close(our_layer.beta.val().grad(&ours), burns_layer.beta.val().grad(&burns));
+    }
+}

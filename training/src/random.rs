@@ -1,0 +1,49 @@
+//! Random numbers that do not depend on what was drawn before, so that a training can be taken up again anywhere.
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+/// What numbers are drawn for.
+#[derive(Clone, Copy, Debug)]
+pub enum Purpose {
+    /// The augmentation of the image at a position.
+    Image(u32),
+    /// The order of an epoch.
+    Order,
+    /// What a batch drops out.
+    Dropout(u32),
+}
+
+/// The numbers for a purpose in an epoch.
+pub fn numbers(seed: u64, epoch: u32, purpose: Purpose) -> ChaCha8Rng {
+    let (kind, index) = match purpose {
+        Purpose::Image(index) => (0, index),
+        Purpose::Order => (1, 0),
+        Purpose::Dropout(index) => (2, index),
+    };
+    // ChaCha's nonce is the stream, and its key the seed: no two purposes share numbers.
+    let mut numbers = ChaCha8Rng::seed_from_u64(seed ^ (kind << 62));
+    numbers.set_stream(u64::from(epoch) << 32 | u64::from(index));
+    numbers
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use rand::RngCore;
+
+    use super::*;
+
+    #[test]
+    fn every_purpose_has_its_numbers() {
+        let first = |seed, epoch, purpose| numbers(seed, epoch, purpose).next_u64();
+        let purposes = [Purpose::Image(0), Purpose::Image(1), Purpose::Order, Purpose::Dropout(0), Purpose::Dropout(1)];
+        let all: HashSet<_> = (0..3)
+            .flat_map(|seed| (0..3).map(move |epoch| (seed, epoch)))
+            .flat_map(|(seed, epoch)| purposes.map(|purpose| first(seed, epoch, purpose)))
+            .collect();
+        assert_eq!(all.len(), 3 * 3 * purposes.len());
+        assert_eq!(first(1, 2, Purpose::Image(3)), first(1, 2, Purpose::Image(3)));
+    }
+}

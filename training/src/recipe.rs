@@ -1,0 +1,296 @@
+//! The recipe of a training: a YAML file.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use serde::{Deserialize, Serialize};
+
+use crate::task::Task;
+
+/// What is trained, on what and how. Everything but the task has a default: the paper's recipe for mini-Xception.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// What the network decides: `emotion` or `gender`.
+    pub task: Task,
+    /// Name of the network, one of the library's tables.
+    #[serde(default = "defaults::architecture")]
+    pub architecture: String,
+    /// Side of the square grey image that the network takes, in pixels.
+    #[serde(default = "defaults::side_px")]
+    pub side_px: usize,
+    /// Where the weights start: an ONNX file of this project with the same network. Without it, they are random.
+    #[serde(default)]
+    pub initial_weights: Option<PathBuf>,
+    /// Terms under which the weights may be used; written into the model.
+    #[serde(default)]
+    pub license: Option<String>,
+    /// Number that every random draw derives from.
+    #[serde(default)]
+    pub seed: u64,
+    /// The images.
+    #[serde(default)]
+    pub data: DataRecipe,
+    /// What is done to an image each time it is shown.
+    #[serde(default)]
+    pub augmentation: Augmentation,
+    /// Most passes over the training images.
+    #[serde(default = "defaults::epochs")]
+    pub epochs: usize,
+    /// Number of images per step.
+    #[serde(default = "defaults::batch_size")]
+    pub batch_size: usize,
+    /// Step size of Adam (Kingma and Ba 2014) at the start.
+    #[serde(default = "defaults::learning_rate")]
+    pub learning_rate: f64,
+    /// What becomes of the learning rate.
+    #[serde(default)]
+    pub schedule: Schedule,
+    /// Share of the truth that is spread evenly over all classes, 0 to 1 (Szegedy et al. 2016).
+    #[serde(default)]
+    pub label_smoothing: f64,
+    /// Factors of the sum of squared weights in the loss, by the name of a convolution.
+    #[serde(default = "defaults::l2_penalty")]
+    pub l2_penalty: BTreeMap<String, f64>,
+    /// Keep a running average of the weights, in which each step weighs `1 - average_decay`, and validate and export that
+    /// (Polyak and Juditsky 1992). Without it, the weights themselves are used.
+    #[serde(default)]
+    pub average_decay: Option<f64>,
+    /// The figure on the validation images by which the best epoch is chosen, the learning rate reduced, and training ended.
+    #[serde(default)]
+    pub choose_by: Figure,
+    /// Number of epochs without a better one after which training ends. Without it, all epochs are run.
+    #[serde(default = "defaults::early_stopping_patience")]
+    pub early_stopping_patience: Option<usize>,
+}
+
+/// The images.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataRecipe {
+    /// Which images they are and on what terms they may be used; written into the model.
+    pub description: Option<String>,
+    /// How the images are labelled.
+    pub format: DataFormat,
+    /// Smallest age in years, where the images tell it.
+    pub min_age_years: u32,
+    /// Share of the images that are kept for validation, 0 to 1; which ones, only their file names decide.
+    pub validation_fraction: f64,
+    /// What is added around a validation image on each side, as a fraction of its longer side, by continuing its border.
+    pub validation_margin: f64,
+}
+
+/// How images are labelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DataFormat {
+    /// A folder for each class.
+    ClassFolders,
+    /// The names of UTKFace's files (gender only).
+    Utkface,
+}
+
+/// What is done to an image each time it is shown, each amount drawn evenly and anew. Lengths are fractions of the side of
+/// the square that is cut out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Augmentation {
+    /// Least and largest margin around the image, as `validation_margin`.
+    pub margin: [f64; 2],
+    /// Largest rotation to either side, in degrees.
+    pub rotation_degrees: f64,
+    /// Largest shift along each axis.
+    pub shift: f64,
+    /// Largest share by which the image grows or shrinks.
+    pub zoom: f64,
+    /// Largest change of brightness; 1 is from black to white.
+    pub brightness: f64,
+    /// Largest share by which the contrast grows or shrinks.
+    pub contrast: f64,
+    /// Whether every other image is mirrored.
+    pub mirror: bool,
+}
+
+/// What becomes of the learning rate.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Schedule {
+    /// It stays.
+    Constant,
+    /// It is multiplied by `factor` whenever `patience` epochs have not brought a better figure.
+    ReduceOnPlateau {
+        /// What it is multiplied by.
+        factor: f64,
+        /// Number of epochs.
+        patience: usize,
+    },
+    /// It rises evenly over the first `warmup_epochs` and then falls along half a cosine to 0 at the last epoch's end
+    /// (Loshchilov and Hutter 2017).
+    Cosine {
+        /// Number of epochs.
+        warmup_epochs: f64,
+    },
+}
+
+/// A figure on the validation images.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Figure {
+    /// Cross-entropy, without label smoothing; the smaller the better.
+    #[default]
+    Loss,
+    /// Share of right answers.
+    Accuracy,
+}
+
+impl Default for DataRecipe {
+    fn default() -> Self {
+        let format = DataFormat::ClassFolders;
+        Self { description: None, format, min_age_years: 0, validation_fraction: 0.1, validation_margin: 0.0 }
+    }
+}
+
+impl Default for Augmentation {
+    fn default() -> Self {
+        Self {
+            margin: [0.0, 0.0],
+            rotation_degrees: 10.0,
+            shift: 0.1,
+            zoom: 0.1,
+            brightness: 0.0,
+            contrast: 0.0,
+            mirror: true,
+        }
+    }
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Self::ReduceOnPlateau { factor: 0.1, patience: 12 }
+    }
+}
+
+/// The values of the paper and of its authors' published code.
+mod defaults {
+    use std::collections::BTreeMap;
+
+    pub fn architecture() -> String {
+        "mini_xception".to_owned()
+    }
+
+    pub fn side_px() -> usize {
+        64
+    }
+
+    pub fn epochs() -> usize {
+        10_000
+    }
+
+    pub fn batch_size() -> usize {
+        32
+    }
+
+    pub fn learning_rate() -> f64 {
+        1e-3
+    }
+
+    pub fn l2_penalty() -> BTreeMap<String, f64> {
+        ["conv_1", "conv_2"].map(|name| (name.to_owned(), 0.01)).into()
+    }
+
+    pub fn early_stopping_patience() -> Option<usize> {
+        Some(50)
+    }
+}
+
+impl Recipe {
+    /// Reads a recipe and checks it.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let recipe: Self = serde_yaml::from_str(&text).with_context(|| format!("recipe {}", path.display()))?;
+        recipe.check().with_context(|| format!("recipe {}", path.display()))?;
+        Ok(recipe)
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        let Augmentation {
+            margin: [least_margin, margin], rotation_degrees, shift, zoom, brightness, contrast, ..
+        } = self.augmentation;
+        let in_range = |name: &str, value: f64, range: std::ops::RangeInclusive<f64>| {
+            ensure!(range.contains(&value), "{name} is {value}, expected {} to {}", range.start(), range.end());
+            Ok(())
+        };
+        in_range("learning_rate", self.learning_rate, 1e-9..=1.0)?;
+        in_range("label_smoothing", self.label_smoothing, 0.0..=0.9)?;
+        in_range("average_decay", self.average_decay.unwrap_or(0.0), 0.0..=0.999_999)?;
+        in_range("data.validation_fraction", self.data.validation_fraction, 0.0..=0.9)?;
+        in_range("data.validation_margin", self.data.validation_margin, 0.0..=10.0)?;
+        in_range("augmentation.margin", least_margin, 0.0..=margin.min(10.0))?;
+        in_range("augmentation.rotation_degrees", rotation_degrees, 0.0..=180.0)?;
+        in_range("augmentation.shift", shift, 0.0..=1.0)?;
+        in_range("augmentation.zoom", zoom, 0.0..=0.9)?;
+        in_range("augmentation.brightness", brightness, 0.0..=1.0)?;
+        in_range("augmentation.contrast", contrast, 0.0..=1.0)?;
+        match self.schedule {
+            Schedule::Constant => {}
+            Schedule::ReduceOnPlateau { factor, .. } => in_range("schedule.factor", factor, 0.0..=1.0)?,
+            Schedule::Cosine { warmup_epochs } => {
+                in_range("schedule.warmup_epochs", warmup_epochs, 0.0..=self.epochs as f64)?;
+            }
+        }
+        let positive = [("side_px", self.side_px), ("epochs", self.epochs), ("batch_size", self.batch_size)];
+        for (name, value) in positive {
+            ensure!((1..=1_000_000).contains(&value), "{name} is {value}, expected 1 to 1000000");
+        }
+        let is_labelled = self.task == Task::Gender || self.data.format != DataFormat::Utkface;
+        ensure!(is_labelled, "data.format is utkface, whose names tell gender, not emotion");
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(yaml: &str) -> anyhow::Result<Recipe> {
+        let recipe: Recipe = serde_yaml::from_str(yaml)?;
+        recipe.check()?;
+        Ok(recipe)
+    }
+
+    #[test]
+    fn only_the_task_is_needed() {
+        let recipe = parse("task: emotion").unwrap();
+        assert_eq!((recipe.batch_size, recipe.learning_rate), (32, 1e-3));
+        assert_eq!(recipe.schedule, Schedule::ReduceOnPlateau { factor: 0.1, patience: 12 });
+        let text = serde_yaml::to_string(&recipe).unwrap();
+        assert_eq!(parse(&text).unwrap(), recipe);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let message = |yaml: &str| format!("{:#}", parse(yaml).unwrap_err());
+        assert!(message("architecture: mini_xception").contains("missing field `task`"));
+        assert!(message("task: emotion\nlearning_rat: 1").contains("unknown field `learning_rat`"));
+        assert!(message("task: emotion\naugmentation: {zom: 1}").contains("unknown field `zom`"));
+        let too_smooth = message("task: emotion\nlabel_smoothing: 1");
+        assert_eq!(too_smooth, "label_smoothing is 1, expected 0 to 0.9");
+        let margins = message("task: gender\naugmentation: {margin: [0.5, 0.2]}");
+        assert_eq!(margins, "augmentation.margin is 0.5, expected 0 to 0.2");
+        assert!(message("task: emotion\nbatch_size: 0").starts_with("batch_size is 0"));
+        assert!(message("task: emotion\ndata: {format: utkface}").contains("not emotion"));
+    }
+
+    #[test]
+    fn the_recipes_of_the_repository_can_be_read() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes");
+        let mut count = 0;
+        for entry in folder.read_dir().unwrap() {
+            Recipe::read(&entry.unwrap().path()).unwrap();
+            count += 1;
+        }
+        assert!(count > 0);
+    }
+}

@@ -1,0 +1,58 @@
+//! Batches of augmented images, made by a thread of its own while the network learns.
+
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::{Builder, Scope};
+
+use anyhow::Context;
+use rand::seq::SliceRandom;
+
+use crate::augment::View;
+use crate::data::Dataset;
+use crate::random::{Purpose, numbers};
+use crate::recipe::Recipe;
+
+/// Number of batches that wait at most.
+const QUEUE_LENGTH: usize = 4;
+
+/// Some images with their classes.
+pub struct Batch {
+    /// Pixels in -1 to 1, image by image, row by row.
+    pub pixels: Vec<f32>,
+    /// Positions of the classes.
+    pub classes: Vec<usize>,
+}
+
+/// All training images once, in the order and with the views of the epoch `epoch`. The thread ends with the receiver.
+pub fn augmented<'scope, 'env>(
+    scope: &'scope Scope<'scope, 'env>,
+    dataset: &'env Dataset,
+    recipe: &'env Recipe,
+    epoch: u32,
+) -> anyhow::Result<Receiver<anyhow::Result<Batch>>> {
+    let (sender, receiver) = sync_channel(QUEUE_LENGTH);
+    let make_all = move || {
+        let mut order: Vec<_> = (0..dataset.training.len()).collect();
+        order.shuffle(&mut numbers(recipe.seed, epoch, Purpose::Order));
+        for positions in order.chunks(recipe.batch_size) {
+            let batch = augmented_batch(dataset, recipe, epoch, positions);
+            if sender.send(batch).is_err() {
+                return;
+            }
+        }
+    };
+    Builder::new().name("augmentation".to_owned()).spawn_scoped(scope, make_all).context("cannot start a thread")?;
+    Ok(receiver)
+}
+
+fn augmented_batch(dataset: &Dataset, recipe: &Recipe, epoch: u32, positions: &[usize]) -> anyhow::Result<Batch> {
+    let mut pixels = Vec::with_capacity(positions.len() * recipe.side_px * recipe.side_px);
+    let mut classes = Vec::with_capacity(positions.len());
+    for &position in positions {
+        let example = &dataset.training[position];
+        let mut numbers = numbers(recipe.seed, epoch, Purpose::Image(position as u32));
+        let view = View::draw(&recipe.augmentation, &mut numbers);
+        view.append_pixels(&example.image, recipe.side_px, &mut pixels)?;
+        classes.push(example.class);
+    }
+    Ok(Batch { pixels, classes })
+}

@@ -1,0 +1,201 @@
+//! A network that learns: one step, one validation, one checkpoint.
+
+use anyhow::{Context, ensure};
+use burn::module::Module;
+use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Bytes, Device, Tensor, TensorData};
+use face_attributes::architecture::Network;
+use rand::RngCore;
+
+use super::batches::Batch;
+use super::state::State;
+use crate::augment::PIXEL_RANGE;
+use crate::data::Example;
+use crate::network::TrainableNetwork;
+use crate::random::{Purpose, numbers};
+use crate::recipe::Recipe;
+use crate::weights::Weights;
+
+/// The epsilon of Keras' Adam. burn's is larger.
+const ADAM_EPSILON: f32 = 1e-7;
+
+/// Number of images that are validated at a time.
+const VALIDATION_BATCH_SIZE: usize = 64;
+
+/// A network that learns.
+pub struct Learner<'a> {
+    recipe: &'a Recipe,
+    network: &'a Network,
+    device: Device,
+    learning: TrainableNetwork,
+    average: Option<TrainableNetwork>,
+    optimizer: ModuleOptimizer,
+    /// How far it has come.
+    pub state: State,
+}
+
+/// All that a [`Learner`] is made of.
+pub struct Snapshot {
+    /// The weights that the optimizer moves.
+    pub weights: Weights,
+    /// Their running average, if the recipe wants one.
+    pub average: Option<Weights>,
+    /// The optimizer's record in burn's format.
+    pub optimizer: Vec<u8>,
+    /// How far it has come.
+    pub state: State,
+}
+
+/// Figures of one step.
+pub struct Step {
+    /// Mean over the batch of what is minimized.
+    pub loss: f64,
+    /// Number of right answers.
+    pub right: usize,
+}
+
+/// Answers on the validation images.
+pub struct Validation {
+    /// Mean cross-entropy.
+    pub loss: f64,
+    /// Positions of the most probable classes, in the order of the images.
+    pub answers: Vec<usize>,
+}
+
+impl<'a> Learner<'a> {
+    /// A learner that starts with `weights`.
+    pub fn new(recipe: &'a Recipe, network: &'a Network, weights: &Weights) -> anyhow::Result<Self> {
+        let device = device();
+        let average = recipe.average_decay.map(|_| TrainableNetwork::from_weights(network, weights, &device));
+        Ok(Self {
+            recipe,
+            network,
+            learning: TrainableNetwork::from_weights(network, weights, &device.clone().autodiff())?,
+            average: average.transpose()?,
+            optimizer: optimizer(),
+            state: State::default(),
+            device,
+        })
+    }
+
+    /// A learner that goes on where `snapshot` was taken.
+    pub fn resume(recipe: &'a Recipe, network: &'a Network, snapshot: Snapshot) -> anyhow::Result<Self> {
+        let mut learner = Self::new(recipe, network, &snapshot.weights)?;
+        if let Some(average) = &snapshot.average {
+            learner.average = Some(TrainableNetwork::from_weights(network, average, &learner.device)?);
+        }
+        learner.optimizer = optimizer().from_bytes(Bytes::from_bytes_vec(snapshot.optimizer))?;
+        learner.state = snapshot.state;
+        Ok(learner)
+    }
+
+    /// What is needed to go on from here.
+    pub fn snapshot(&self) -> anyhow::Result<Snapshot> {
+        let average = self.average.as_ref().map(|average| average.to_weights(self.network));
+        Ok(Snapshot {
+            weights: self.learning.to_weights(self.network)?,
+            average: average.transpose()?,
+            optimizer: self.optimizer.into_bytes()?.to_vec(),
+            state: self.state.clone(),
+        })
+    }
+
+    /// The weights that are validated and exported.
+    pub fn result(&self) -> anyhow::Result<Weights> {
+        self.average.as_ref().unwrap_or(&self.learning).to_weights(self.network)
+    }
+
+    /// Learns from a batch, after the fraction `progress` of the epoch `epoch`, as its step `number`.
+    pub fn step(&mut self, batch: Batch, epoch: u32, number: u32, progress: f64) -> anyhow::Result<Step> {
+        let device = self.device.clone().autodiff();
+        device.seed(numbers(self.recipe.seed, epoch, Purpose::Dropout(number)).next_u64());
+        let images = self.images(batch.pixels, batch.classes.len(), &device);
+        let logits = self.learning.logits(self.network, images)?;
+        let answers = most_probable(logits.clone().inner())?;
+        let targets = self.targets(&batch.classes, &device);
+        let mut loss = (log_softmax(logits, 1) * targets).sum().mul_scalar(-1.0 / batch.classes.len() as f64);
+        for (name, factor) in &self.recipe.l2_penalty {
+            loss = loss + self.learning.squared_weights(self.network, name)?.mul_scalar(*factor);
+        }
+        let loss_value = f64::from(scalar(loss.clone().inner())?);
+        ensure!(
+            loss_value.is_finite(),
+            "the loss is {loss_value} in epoch {epoch}, step {number}; try a lower learning rate"
+        );
+        let gradients = GradientsParams::from_grads(loss.backward(), &self.learning);
+        let learning_rate = self.state.learning_rate(self.recipe, progress);
+        self.learning = self.optimizer.step(learning_rate, self.learning.clone(), gradients);
+        if let (Some(average), Some(decay)) = (self.average.take(), self.recipe.average_decay) {
+            self.average = Some(average.move_towards(&self.learning, self.state.average_step(decay)));
+        }
+        self.state.steps += 1;
+        let right = answers.iter().zip(&batch.classes).filter(|(answer, class)| answer == class).count();
+        Ok(Step { loss: loss_value, right })
+    }
+
+    /// Answers on images that the network does not learn from.
+    pub fn validate(&self, examples: &[Example<Vec<u8>>]) -> anyhow::Result<Validation> {
+        let model = self.average.clone().unwrap_or_else(|| self.learning.valid());
+        let mut answers = Vec::with_capacity(examples.len());
+        let mut loss = 0.0;
+        for examples in examples.chunks(VALIDATION_BATCH_SIZE) {
+            let pixels = examples.iter().flat_map(|example| &example.image).map(|pixel| PIXEL_RANGE.scale(*pixel));
+            let images = self.images(pixels.collect(), examples.len(), &self.device);
+            let logits = model.logits(self.network, images)?;
+            answers.extend(most_probable(logits.clone())?);
+            let classes: Vec<_> = examples.iter().map(|example| example.class).collect();
+            let truth = one_hot(&classes, self.class_count(), 1.0, 0.0, &self.device);
+            loss -= f64::from(scalar((log_softmax(logits, 1) * truth).sum())?);
+        }
+        Ok(Validation { loss: loss / examples.len() as f64, answers })
+    }
+
+    fn class_count(&self) -> usize {
+        self.network.output_shape().channels
+    }
+
+    fn images(&self, pixels: Vec<f32>, count: usize, device: &Device) -> Tensor<4> {
+        let shape = self.network.input_shape();
+        Tensor::from_data(TensorData::new(pixels, [count, shape.channels, shape.height, shape.width]), device)
+    }
+
+    fn targets(&self, classes: &[usize], device: &Device) -> Tensor<2> {
+        let spread = self.recipe.label_smoothing / self.class_count() as f64;
+        let truth = 1.0 - self.recipe.label_smoothing + spread;
+        one_hot(classes, self.class_count(), truth as f32, spread as f32, device)
+    }
+}
+
+fn optimizer() -> ModuleOptimizer {
+    AdamConfig::new().with_epsilon(ADAM_EPSILON).init()
+}
+
+/// Where networks are trained.
+fn device() -> Device {
+    #[cfg(feature = "cuda")]
+    return Device::cuda(0);
+    #[cfg(not(feature = "cuda"))]
+    Device::flex()
+}
+
+fn one_hot(classes: &[usize], class_count: usize, hot: f32, cold: f32, device: &Device) -> Tensor<2> {
+    let row = |class: &usize| (0..class_count).map(|it| if it == *class { hot } else { cold }).collect::<Vec<_>>();
+    let values: Vec<_> = classes.iter().flat_map(row).collect();
+    Tensor::from_data(TensorData::new(values, [classes.len(), class_count]), device)
+}
+
+fn scalar(tensor: Tensor<1>) -> anyhow::Result<f32> {
+    values(tensor)?.first().copied().context("an empty tensor")
+}
+
+/// Positions of the largest values of each row.
+fn most_probable(logits: Tensor<2>) -> anyhow::Result<Vec<usize>> {
+    let [_, class_count] = logits.dims();
+    let position = |row: &[f32]| row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(class, _)| class);
+    Ok(values(logits)?.chunks(class_count).map(position).collect())
+}
+
+fn values<const D: usize>(tensor: Tensor<D>) -> anyhow::Result<Vec<f32>> {
+    tensor.into_data().try_into_vec().map_err(|error| anyhow::anyhow!("not float32: {error:?}"))
+}

@@ -1,0 +1,292 @@
+//! The subcommand `train`: a network learns from labelled images, by a recipe.
+
+mod batches;
+mod curves;
+mod learner;
+mod run_folder;
+mod state;
+
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Instant;
+
+use anyhow::Context;
+use face_attributes::architecture::{Architecture, Network, Shape, architecture};
+use face_attributes::attributes::{Attribute, Emotion, Gender};
+use face_attributes::evaluation::metrics::ConfusionMatrix;
+use face_attributes::evaluation::plot::plot_confusion_matrix;
+use indicatif::{ProgressBar, ProgressStyle};
+use sha2::{Digest, Sha256};
+
+use crate::data::{Dataset, hex};
+use crate::model_file::{ModelFile, weights_from_onnx};
+use crate::recipe::Recipe;
+use crate::task::Task;
+use crate::weights::Weights;
+use learner::{Learner, Validation};
+pub use run_folder::RunFolder;
+use state::{EpochMetrics, State};
+
+/// Arguments of the subcommand.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The recipe, a YAML file.
+    recipe: PathBuf,
+    /// Folder with the images.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Folder of the run. Where the same training left one, it goes on from there.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+/// Trains until the recipe's end.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let recipe = Recipe::read(&arguments.recipe)?;
+    let input = Shape { channels: 1, height: recipe.side_px, width: recipe.side_px };
+    let table = architecture(&recipe.architecture, input, recipe.task.labels().len())?;
+    match recipe.task {
+        Task::Emotion => train::<Emotion>(&recipe, &table, &arguments.data, &arguments.out),
+        Task::Gender => train::<Gender>(&recipe, &table, &arguments.data, &arguments.out),
+    }
+}
+
+/// Trains the network of a table until the recipe's end.
+fn train<A: Attribute>(recipe: &Recipe, table: &Architecture, data: &Path, out: &Path) -> anyhow::Result<()> {
+    let network = Network::build(table).with_context(|| format!("{} for {} pixels", table.name, recipe.side_px))?;
+    let progress = ProgressBar::new(0).with_style(style("{bar:40} {pos}/{len} images read, {eta} left"));
+    let dataset = Dataset::load(recipe, data, &progress)?;
+    progress.finish_and_clear();
+    let folder = RunFolder::open(out, recipe, &dataset.checksums)?;
+    let learner = match folder.read_checkpoint(&network)? {
+        Some(snapshot) => Learner::resume(recipe, &network, snapshot)?,
+        None => Learner::new(recipe, &network, &initial_weights(recipe, &network)?)?,
+    };
+    println!(
+        "{}: {} parameters; {} images to train with, {} to validate with",
+        network.name(),
+        network.parameter_count(),
+        dataset.training.len(),
+        dataset.validation.len()
+    );
+    let mut training = Training { recipe, network: &network, dataset: &dataset, folder, learner };
+    while !training.learner.state.is_finished(recipe) {
+        training.epoch::<A>()?;
+    }
+    if let Some(best) = training.learner.state.best(recipe) {
+        let model = training.folder.path(RunFolder::MODEL);
+        let accuracy = 100.0 * best.validation_accuracy;
+        println!("{}: epoch {}, validation accuracy {accuracy:.2} %", model.display(), best.epoch);
+    }
+    Ok(())
+}
+
+fn initial_weights(recipe: &Recipe, network: &Network) -> anyhow::Result<Weights> {
+    match &recipe.initial_weights {
+        None => Weights::random(network, recipe.seed),
+        Some(path) => {
+            let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+            weights_from_onnx(&bytes, network).with_context(|| path.display().to_string())
+        }
+    }
+}
+
+struct Training<'a> {
+    recipe: &'a Recipe,
+    network: &'a Network,
+    dataset: &'a Dataset,
+    folder: RunFolder,
+    learner: Learner<'a>,
+}
+
+impl Training<'_> {
+    fn epoch<A: Attribute>(&mut self) -> anyhow::Result<()> {
+        let start = Instant::now();
+        let learning_rate = self.learner.state.learning_rate(self.recipe, 0.0);
+        let (training_loss, training_accuracy) = self.learn()?;
+        let Validation { loss, answers } = self.learner.validate(&self.dataset.validation)?;
+        let mut matrix = ConfusionMatrix::<A>::default();
+        for (example, answer) in self.dataset.validation.iter().zip(answers) {
+            matrix.add(A::CLASSES[example.class], A::CLASSES[answer]);
+        }
+        let metrics = EpochMetrics {
+            epoch: self.learner.state.epochs.len() + 1,
+            learning_rate,
+            training_loss,
+            training_accuracy,
+            validation_loss: loss,
+            validation_accuracy: matrix.accuracy().unwrap_or(0.0),
+            seconds: start.elapsed().as_secs_f64(),
+        };
+        println!("{}", line(&metrics));
+        let is_best = self.learner.state.complete(metrics, self.recipe);
+        self.write(is_best.then_some(&matrix))
+    }
+
+    /// Shows every training image once; gives the mean loss and the accuracy.
+    fn learn(&mut self) -> anyhow::Result<(f64, f64)> {
+        let (dataset, recipe) = (self.dataset, self.recipe);
+        let epoch = self.learner.state.epochs.len() as u32;
+        let count = dataset.training.len();
+        let progress = ProgressBar::new(count as u64);
+        progress.set_style(style("{bar:40} {pos}/{len} images of {msg}, {eta} left"));
+        thread::scope(|scope| {
+            let batches = batches::augmented(scope, dataset, recipe, epoch)?;
+            let (mut loss_sum, mut right, mut shown) = (0.0, 0, 0);
+            for (number, batch) in (0..).zip(batches) {
+                let batch = batch?;
+                let batch_size = batch.classes.len();
+                let step = self.learner.step(batch, epoch, number, shown as f64 / count as f64)?;
+                shown += batch_size;
+                loss_sum += step.loss * batch_size as f64;
+                right += step.right;
+                let (loss, accuracy) = (loss_sum / shown as f64, 100.0 * right as f64 / shown as f64);
+                progress.set_message(format!("epoch {}, loss {loss:.4}, accuracy {accuracy:.1} %", epoch + 1));
+                progress.inc(batch_size as u64);
+            }
+            progress.finish_and_clear();
+            Ok((loss_sum / count as f64, right as f64 / count as f64))
+        })
+    }
+
+    /// Writes what a completed epoch leaves; `matrix` where it is the best.
+    fn write<A: Attribute>(&self, matrix: Option<&ConfusionMatrix<A>>) -> anyhow::Result<()> {
+        let state = &self.learner.state;
+        if let Some(matrix) = matrix {
+            let model = self.model(state)?;
+            self.folder.replace(RunFolder::MODEL, |partial| model.write(partial))?;
+            let plot = |partial: &Path| Ok(plot_confusion_matrix(matrix, partial)?);
+            self.folder.replace(RunFolder::CONFUSION_MATRIX, plot)?;
+        }
+        self.folder.write_checkpoint(self.network, self.recipe.task, &self.learner.snapshot()?)?;
+        self.folder.write_metrics(state)?;
+        let plot = |partial: &Path| curves::plot_learning_curves(&state.epochs, partial);
+        self.folder.replace(RunFolder::LEARNING_CURVES, plot)
+    }
+
+    /// The network as it is, with its provenance.
+    fn model(&self, state: &State) -> anyhow::Result<ModelFile> {
+        let weights = self.learner.result()?;
+        let mut provenance =
+            vec![("source", format!("trained by {} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")))];
+        let data = &self.recipe.data;
+        provenance.extend(data.description.iter().map(|it| ("training_data", it.clone())));
+        provenance.push(("training_data_sha256", self.dataset.sha256_hex()));
+        provenance.push(("recipe_sha256", hex(&Sha256::digest(serde_yaml::to_string(self.recipe)?))));
+        if let Some(best) = state.best(self.recipe) {
+            let count = self.dataset.validation.len();
+            provenance.push(("epoch", best.epoch.to_string()));
+            provenance.push(("validation_accuracy", format!("{:.4} of {count} images", best.validation_accuracy)));
+        }
+        provenance.push(("weights_sha256", weights.sha256_hex()));
+        provenance.extend(self.recipe.license.iter().map(|it| ("license", it.clone())));
+        let provenance = provenance.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        Ok(ModelFile { task: self.recipe.task, network: self.network.clone(), weights, provenance })
+    }
+}
+
+fn line(metrics: &EpochMetrics) -> String {
+    format!(
+        "epoch {}: learning rate {:.2e}, training loss {:.4}, accuracy {:.2} %, validation loss {:.4}, accuracy {:.2} %, \
+         {:.0} s",
+        metrics.epoch,
+        metrics.learning_rate,
+        metrics.training_loss,
+        100.0 * metrics.training_accuracy,
+        metrics.validation_loss,
+        100.0 * metrics.validation_accuracy,
+        metrics.seconds
+    )
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use face_attributes::architecture::Layer::*;
+    use face_attributes::architecture::Padding::Same;
+    use face_attributes::architecture::sequential_fully_cnn;
+    use face_attributes::model::Model;
+    use opencv::core::{Mat, Scalar};
+    use opencv::imgcodecs::imwrite_def;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const SIDE_PX: usize = 8;
+
+    /// Images of one shade each: bright ones for one class, dark ones for the other.
+    fn shades() -> TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (class, shade) in [("woman", 180), ("man", 60)] {
+            fs::create_dir(folder.path().join(class)).unwrap();
+            for number in 0..16 {
+                let shade = Scalar::all(f64::from(shade + number));
+                let picture = Mat::new_rows_cols_with_default(9, 7, opencv::core::CV_8UC1, shade).unwrap();
+                assert!(imwrite_def(folder.path().join(format!("{class}/{number}.png")), &picture).unwrap());
+            }
+        }
+        folder
+    }
+
+    fn image() -> Shape {
+        Shape { channels: 1, height: SIDE_PX, width: SIDE_PX }
+    }
+
+    /// Trains a network; gives the figures and the model's answers for black and for white.
+    fn trained(table: &Architecture, epochs: usize) -> (State, [Vec<f32>; 2]) {
+        let (data, out) = (shades(), tempfile::tempdir().unwrap());
+        let recipe = format!(
+            "{{task: gender, side_px: {SIDE_PX}, epochs: {epochs}, batch_size: 4, l2_penalty: {{}}, learning_rate: 0.003, \
+             data: {{validation_fraction: 0.2}}}}"
+        );
+        let recipe: Recipe = serde_yaml::from_str(&recipe).unwrap();
+        train::<Gender>(&recipe, table, data.path(), out.path()).unwrap();
+        let network = Network::build(table).unwrap();
+        let folder = RunFolder::open(out.path(), &recipe, &fs::read_to_string(out.path().join("data.sha256")).unwrap());
+        let state = folder.unwrap().read_checkpoint(&network).unwrap().unwrap().state;
+        let model = Model::load::<Gender>(&out.path().join("model.onnx")).unwrap();
+        (state, [40, 200].map(|shade| model.run(&[shade; SIDE_PX * SIDE_PX]).unwrap()))
+    }
+
+    /// Whether the last epoch was better than the first, and the robot's answers are right.
+    fn assert_learned((state, [dark, bright]): (State, [Vec<f32>; 2])) {
+        let [first, .., last] = &state.epochs[..] else { panic!("{state:?}") };
+        assert!(last.training_loss < 0.8 * first.training_loss, "{state:?}");
+        assert!(bright[0] > 0.5 && dark[1] > 0.5, "{dark:?} {bright:?}");
+    }
+
+    // A network that nothing but this table knows of.
+    #[test]
+    fn a_new_network_is_a_new_table() {
+        let conv = |filters| Conv { filters, kernel: 3, stride: 1, padding: Same, bias: true };
+        let separable = SeparableConv { filters: 6, kernel: 4, padding: Same, bias: true };
+        assert_learned(trained(
+            &Architecture {
+                name: "of_this_test",
+                input: image(),
+                layers: vec![
+                    conv(6),
+                    Relu,
+                    Residual { main: vec![separable, BatchNorm, Relu], shortcut: Vec::new() },
+                    AveragePool { kernel: 3, stride: 2, padding: Same },
+                    MaxPool { kernel: 2, stride: 2, padding: Same },
+                    Dropout { rate: 0.1 },
+                    conv(2),
+                    GlobalAveragePool,
+                    Softmax,
+                ],
+            },
+            8,
+        ));
+    }
+
+    #[test]
+    fn the_sequential_network_learns() {
+        assert_learned(trained(&sequential_fully_cnn(image(), 2), 4));
+    }
+}

@@ -1,0 +1,139 @@
+//! The folder that a training leaves, written so that a kill at any moment leaves it usable.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use face_attributes::architecture::Network;
+use prost::Message;
+
+use super::learner::Snapshot;
+use super::state::State;
+use crate::model_file::weights_from_onnx;
+use crate::onnx_export::{ModelCard, onnx_from_network};
+use crate::recipe::Recipe;
+use crate::task::Task;
+
+/// The folder of a training.
+pub struct RunFolder(PathBuf);
+
+impl RunFolder {
+    /// The best model so far.
+    pub const MODEL: &'static str = "model.onnx";
+    /// The answers of that model on the validation images.
+    pub const CONFUSION_MATRIX: &'static str = "confusion_matrix.png";
+    /// Loss and accuracy by epoch.
+    pub const LEARNING_CURVES: &'static str = "learning_curves.png";
+    const RECIPE: &'static str = "recipe.yaml";
+    const CHECKSUMS: &'static str = "data.sha256";
+    const METRICS: &'static str = "metrics.csv";
+    const CHECKPOINTS: &'static str = "checkpoint";
+
+    const WEIGHTS: &'static str = "weights.onnx";
+    const AVERAGE: &'static str = "average.onnx";
+    const OPTIMIZER: &'static str = "optimizer.bpk";
+    const STATE: &'static str = "state.yaml";
+
+    /// Opens a folder for a training of `recipe` on files with `checksums`: a new one, or one that the same training left.
+    pub fn open(path: &Path, recipe: &Recipe, checksums: &str) -> anyhow::Result<Self> {
+        let folder = Self(path.to_owned());
+        let checkpoints = path.join(Self::CHECKPOINTS);
+        fs::create_dir_all(&checkpoints).with_context(|| format!("cannot create {}", checkpoints.display()))?;
+        folder.expect_or_write(Self::RECIPE, &serde_yaml::to_string(recipe)?, "recipe")?;
+        folder.expect_or_write(Self::CHECKSUMS, checksums, "data")?;
+        Ok(folder)
+    }
+
+    fn expect_or_write(&self, name: &str, text: &str, what: &str) -> anyhow::Result<()> {
+        let path = self.path(name);
+        match fs::read_to_string(&path) {
+            Ok(found) => {
+                ensure!(found == text, "{} is of a training with another {what}; give another --out", path.display());
+                Ok(())
+            }
+            Err(_) => self.replace(name, |partial| Ok(fs::write(partial, text)?)),
+        }
+    }
+
+    /// A file in the folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// Writes a file under another name with `write`, then puts it in the place of the one that may be there.
+    pub fn replace(&self, name: &str, write: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        // The ending stays: it tells OpenCV the format.
+        let partial = self.path(&format!("partial_{name}"));
+        let written = write(&partial).and_then(|()| Ok(fs::rename(&partial, self.path(name))?));
+        written.with_context(|| format!("cannot write {}", self.path(name).display()))
+    }
+
+    /// Writes the figures of all epochs.
+    pub fn write_metrics(&self, state: &State) -> anyhow::Result<()> {
+        self.replace(Self::METRICS, |partial| {
+            let mut writer = csv::Writer::from_path(partial)?;
+            state.epochs.iter().try_for_each(|metrics| writer.serialize(metrics))?;
+            Ok(writer.flush()?)
+        })
+    }
+
+    /// Writes a checkpoint and removes the ones before it.
+    pub fn write_checkpoint(&self, network: &Network, task: Task, snapshot: &Snapshot) -> anyhow::Result<()> {
+        let before = self.checkpoints()?;
+        let partial = self.path("partial_checkpoint");
+        if partial.exists() {
+            fs::remove_dir_all(&partial)?;
+        }
+        fs::create_dir(&partial)?;
+        let card = ModelCard { task, provenance: Vec::new() };
+        let to_onnx = |weights| anyhow::Ok(onnx_from_network(network, weights, &card)?.encode_to_vec());
+        write_file(&partial.join(Self::WEIGHTS), &to_onnx(&snapshot.weights)?)?;
+        if let Some(average) = &snapshot.average {
+            write_file(&partial.join(Self::AVERAGE), &to_onnx(average)?)?;
+        }
+        write_file(&partial.join(Self::OPTIMIZER), &snapshot.optimizer)?;
+        write_file(&partial.join(Self::STATE), serde_yaml::to_string(&snapshot.state)?.as_bytes())?;
+        let name = format!("epoch_{:05}", snapshot.state.epochs.len());
+        fs::rename(&partial, self.path(Self::CHECKPOINTS).join(name))?;
+        for old in before {
+            fs::remove_dir_all(&old).with_context(|| format!("cannot remove {}", old.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Reads the newest checkpoint, if there is one.
+    pub fn read_checkpoint(&self, network: &Network) -> anyhow::Result<Option<Snapshot>> {
+        let Some(folder) = self.checkpoints()?.pop() else { return Ok(None) };
+        let read = |name: &str| {
+            let path = folder.join(name);
+            fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
+        };
+        let weights = |name: &str| weights_from_onnx(&read(name)?, network).with_context(|| name.to_owned());
+        Ok(Some(Snapshot {
+            weights: weights(Self::WEIGHTS)?,
+            average: if folder.join(Self::AVERAGE).exists() { Some(weights(Self::AVERAGE)?) } else { None },
+            optimizer: read(Self::OPTIMIZER)?,
+            state: serde_yaml::from_slice(&read(Self::STATE)?)?,
+        }))
+    }
+
+    /// Complete checkpoints, the newest last.
+    fn checkpoints(&self) -> anyhow::Result<Vec<PathBuf>> {
+        let folder = self.path(Self::CHECKPOINTS);
+        let entries = fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
+        let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<anyhow::Result<Vec<_>>>()?;
+        paths.sort();
+        Ok(paths)
+    }
+}
+
+/// Writes a file through to the disk: a checkpoint's name must not get there before its content.
+fn write_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let written = || {
+        let mut file = fs::File::create(path)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    };
+    written().with_context(|| format!("cannot write {}", path.display()))
+}

@@ -1,0 +1,173 @@
+//! How far a training has come, and what follows from it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::recipe::{Figure, Recipe, Schedule};
+
+/// Figures of one epoch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpochMetrics {
+    /// Number of the epoch, from 1.
+    pub epoch: usize,
+    /// Learning rate at its first step.
+    pub learning_rate: f64,
+    /// Mean of what was minimized, over the epoch's augmented images, while the weights changed.
+    pub training_loss: f64,
+    /// Share of right answers on these, 0 to 1.
+    pub training_accuracy: f64,
+    /// Cross-entropy on the validation images.
+    pub validation_loss: f64,
+    /// Share of right answers on these, 0 to 1.
+    pub validation_accuracy: f64,
+    /// How long the epoch took.
+    pub seconds: f64,
+}
+
+impl EpochMetrics {
+    /// The figure by which epochs are compared; the larger the better.
+    fn merit(&self, figure: Figure) -> f64 {
+        match figure {
+            Figure::Loss => -self.validation_loss,
+            Figure::Accuracy => self.validation_accuracy,
+        }
+    }
+}
+
+/// How far a training has come.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// The epochs that were completed.
+    pub epochs: Vec<EpochMetrics>,
+    /// Number of steps of the optimizer that were taken.
+    pub steps: u64,
+    /// How often the learning rate was reduced.
+    reductions: i32,
+    /// Number of epochs since there was a better one or the learning rate was reduced.
+    epochs_on_plateau: usize,
+}
+
+impl State {
+    /// The best epoch: the earliest of those with the best figure.
+    pub fn best(&self, recipe: &Recipe) -> Option<&EpochMetrics> {
+        let merit = |metrics: &&EpochMetrics| metrics.merit(recipe.choose_by);
+        self.epochs.iter().rev().max_by(|a, b| merit(a).total_cmp(&merit(b)))
+    }
+
+    /// Takes up a completed epoch; gives whether it is the best so far.
+    pub fn complete(&mut self, metrics: EpochMetrics, recipe: &Recipe) -> bool {
+        let epoch = metrics.epoch;
+        self.epochs.push(metrics);
+        let is_best = self.best(recipe).is_some_and(|best| best.epoch == epoch);
+        self.epochs_on_plateau = if is_best { 0 } else { self.epochs_on_plateau + 1 };
+        if let Schedule::ReduceOnPlateau { patience, .. } = recipe.schedule
+            && self.epochs_on_plateau > patience
+        {
+            self.reductions += 1;
+            self.epochs_on_plateau = 0;
+        }
+        is_best
+    }
+
+    /// Whether no epoch is to follow.
+    pub fn is_finished(&self, recipe: &Recipe) -> bool {
+        let since_best = self.best(recipe).map_or(0, |best| self.epochs.len() - best.epoch);
+        self.epochs.len() >= recipe.epochs
+            || recipe.early_stopping_patience.is_some_and(|patience| since_best > patience)
+    }
+
+    /// The learning rate after the fraction `progress` of the epoch that is under way.
+    pub fn learning_rate(&self, recipe: &Recipe, progress: f64) -> f64 {
+        let factor = match recipe.schedule {
+            Schedule::Constant => 1.0,
+            Schedule::ReduceOnPlateau { factor, .. } => factor.powi(self.reductions),
+            Schedule::Cosine { warmup_epochs } => {
+                let (now, all) = (self.epochs.len() as f64 + progress, recipe.epochs as f64);
+                if now < warmup_epochs {
+                    now / warmup_epochs
+                } else {
+                    0.5 * (1.0 + (std::f64::consts::PI * (now - warmup_epochs) / (all - warmup_epochs)).cos())
+                }
+            }
+        };
+        recipe.learning_rate * factor
+    }
+
+    /// By how much the running average of the weights moves to the weights at the next step. At the start it moves faster, so
+    /// that it forgets where it began.
+    pub fn average_step(&self, average_decay: f64) -> f64 {
+        let steps = self.steps as f64;
+        1.0 - average_decay.min((1.0 + steps) / (10.0 + steps))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recipe(yaml: &str) -> Recipe {
+        serde_yaml::from_str(&format!("task: emotion\n{yaml}")).unwrap()
+    }
+
+    fn after(losses: &[f64], recipe: &Recipe) -> State {
+        let mut state = State::default();
+        for (position, loss) in losses.iter().enumerate() {
+            let metrics = EpochMetrics {
+                epoch: position + 1,
+                learning_rate: 0.0,
+                training_loss: 0.0,
+                training_accuracy: 0.0,
+                validation_loss: *loss,
+                validation_accuracy: 1.0 - loss / 10.0,
+                seconds: 0.0,
+            };
+            let is_best = losses[..position].iter().all(|earlier| earlier > loss);
+            assert_eq!(state.complete(metrics, recipe), is_best);
+        }
+        state
+    }
+
+    #[test]
+    fn a_plateau_reduces_the_learning_rate() {
+        let recipe = recipe("learning_rate: 0.5\nschedule: !reduce_on_plateau {factor: 0.1, patience: 1}");
+        let rate = |losses: &[f64]| after(losses, &recipe).learning_rate(&recipe, 0.5);
+        assert_eq!(rate(&[]), 0.5);
+        assert_eq!(rate(&[3.0, 4.0, 2.0, 2.0]), 0.5);
+        assert!((rate(&[3.0, 4.0, 3.0]) - 0.05).abs() < 1e-12);
+        assert!((rate(&[3.0, 4.0, 3.0, 3.0]) - 0.05).abs() < 1e-12);
+        assert!((rate(&[3.0, 4.0, 3.0, 3.0, 3.0]) - 0.005).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_best_epoch_is_the_earliest_of_equals() {
+        for figure in ["loss", "accuracy"] {
+            let recipe = recipe(&format!("choose_by: {figure}"));
+            assert_eq!(after(&[3.0, 2.0, 2.5, 2.0], &recipe).best(&recipe).unwrap().epoch, 2);
+        }
+    }
+
+    #[test]
+    fn training_ends_early_or_at_the_last_epoch() {
+        let recipe = recipe("epochs: 5\nearly_stopping_patience: 2");
+        assert!(!after(&[3.0, 4.0, 4.0], &recipe).is_finished(&recipe));
+        assert!(after(&[3.0, 4.0, 4.0, 4.0], &recipe).is_finished(&recipe));
+        assert!(after(&[5.0, 4.0, 3.0, 2.0, 1.0], &recipe).is_finished(&recipe));
+    }
+
+    #[test]
+    fn a_cosine_rises_and_falls() {
+        let recipe = recipe("epochs: 5\nlearning_rate: 0.5\nschedule: !cosine {warmup_epochs: 1}");
+        let rate = |epochs: usize, progress| {
+            let losses: Vec<_> = (0..epochs).map(|epoch| 9.0 - epoch as f64).collect();
+            after(&losses, &recipe).learning_rate(&recipe, progress)
+        };
+        for (epochs, progress, expected) in [(0, 0.5, 0.25), (1, 0.0, 0.5), (3, 0.0, 0.25), (4, 1.0, 0.0)] {
+            assert!((rate(epochs, progress) - expected).abs() < 1e-12, "{epochs} {progress}");
+        }
+    }
+
+    #[test]
+    fn the_average_forgets_its_start() {
+        assert_eq!(State::default().average_step(0.99), 0.9);
+        assert!((State { steps: 100_000, ..State::default() }.average_step(0.99) - 0.01).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,169 @@
+//! The subcommand `train` as a user meets it: killed, resumed, exported, refused.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use face_attributes::attributes::Gender;
+use face_attributes::model::Model;
+use opencv::core::Mat;
+use opencv::imgcodecs::imwrite_def;
+use opencv::prelude::*;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tempfile::TempDir;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_face_attributes_training");
+
+const RECIPE: &str = "
+task: gender
+side_px: 16
+seed: 3
+epochs: 6
+batch_size: 8
+learning_rate: 0.01
+average_decay: 0.9
+label_smoothing: 0.1
+schedule: !reduce_on_plateau {factor: 0.5, patience: 1}
+data: {validation_fraction: 0.3, description: stripes}
+";
+
+/// A recipe and images of 20x14 noisy pixels with stripes: horizontal ones for one class, vertical ones for the other.
+fn stripes() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    for (class, name) in ["woman", "man"].into_iter().enumerate() {
+        fs::create_dir_all(folder.path().join("data").join(name)).unwrap();
+        for number in 0..24 {
+            let pixels: Vec<u8> = (0..20 * 14)
+                .map(|it| {
+                    let stripe = if class == 0 { it / 20 } else { it % 20 };
+                    (stripe / 3 % 2 * 120) as u8 + random.random_range(0..120)
+                })
+                .collect();
+            let picture = Mat::from_slice(&pixels).unwrap();
+            let path = folder.path().join(format!("data/{name}/{name}_{number}.png"));
+            assert!(imwrite_def(path, &picture.reshape(1, 14).unwrap()).unwrap());
+        }
+    }
+    fs::write(folder.path().join("recipe.yaml"), RECIPE).unwrap();
+    folder
+}
+
+fn train(folder: &Path, out: &str) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.current_dir(folder).args(["train", "recipe.yaml", "--data", "data", "--out", out]);
+    command
+}
+
+fn train_to_the_end(folder: &Path, out: &str) -> Duration {
+    let start = Instant::now();
+    let output = train(folder, out).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    start.elapsed()
+}
+
+/// The figures of each epoch, without the time that it took.
+fn metrics(run: &Path) -> Vec<HashMap<String, String>> {
+    let mut reader = csv::Reader::from_path(run.join("metrics.csv")).unwrap();
+    let rows = reader.deserialize().map(|row| {
+        let mut row: HashMap<String, String> = row.unwrap();
+        row.remove("seconds").unwrap();
+        row
+    });
+    rows.collect()
+}
+
+// No tolerance: the same operations are done on the same numbers in the same order.
+#[test]
+fn a_training_that_is_killed_at_random_moments_ends_like_one_that_is_not() {
+    let folder = stripes();
+    let duration = train_to_the_end(folder.path(), "whole");
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let mut random = ChaCha8Rng::seed_from_u64(now.as_nanos() as u64);
+    for _ in 0..3 {
+        let mut process = train(folder.path(), "killed").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // A moment, not an event: this is the one sleep that is meant.
+        thread::sleep(duration.mul_f64(random.random_range(0.0..0.9)));
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
+    train_to_the_end(folder.path(), "killed");
+
+    let [whole, killed] = ["whole", "killed"].map(|run| folder.path().join(run));
+    let figures = metrics(&whole);
+    assert_eq!(figures.len(), 6);
+    assert_eq!(figures, metrics(&killed));
+    for file in ["model.onnx", "recipe.yaml", "data.sha256"] {
+        assert!(fs::read(whole.join(file)).unwrap() == fs::read(killed.join(file)).unwrap(), "{file} differs");
+    }
+    let entries = |run: &PathBuf| {
+        let mut names: Vec<_> = run.read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let expected = [
+        "checkpoint",
+        "confusion_matrix.png",
+        "data.sha256",
+        "learning_curves.png",
+        "metrics.csv",
+        "model.onnx",
+        "recipe.yaml",
+    ];
+    assert_eq!(entries(&whole), expected);
+    assert_eq!(entries(&killed), expected);
+}
+
+#[test]
+fn a_trained_network_is_exported_for_the_robot() {
+    let folder = stripes();
+    train_to_the_end(folder.path(), "run");
+    let exported = folder.path().join("exported.onnx");
+    let arguments = ["export", "run", "--temperature", "1.5", "--out", "exported.onnx"];
+    let status = Command::new(PROGRAM).current_dir(folder.path()).args(arguments).status().unwrap();
+    assert!(status.success());
+    let model = Model::load::<Gender>(&exported).unwrap();
+    let side = model.input_size().width;
+    assert_eq!((side, model.run(&[100; 16 * 16]).unwrap().len()), (16, 2));
+    let bytes = fs::read(&exported).unwrap();
+    let text = String::from_utf8_lossy(&bytes);
+    for key in ["training_data", "training_data_sha256", "validation_accuracy", "weights_sha256", "temperature"] {
+        assert!(text.contains(key), "{key}");
+    }
+}
+
+#[test]
+fn what_prevents_a_training_is_told() {
+    let folder = stripes();
+    let message = |recipe: &str, data: &str, out: &str| {
+        fs::write(folder.path().join("recipe.yaml"), recipe).unwrap();
+        let arguments = ["train", "recipe.yaml", "--data", data, "--out", out];
+        let output = Command::new(PROGRAM).current_dir(folder.path()).args(arguments).output().unwrap();
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let cases = [
+        ("task: gender\nepoch: 3", "data", "unknown field `epoch`"),
+        ("task: gender\nlearning_rate: 7", "data", "learning_rate is 7"),
+        ("task: gender\narchitecture: vgg", "data", "there is no network 'vgg'"),
+        ("task: gender\nside_px: 3", "data", "does not fit"),
+        ("task: gender", "elsewhere", "elsewhere"),
+        ("task: emotion", "data", "expected folders"),
+        ("task: gender\ninitial_weights: no.onnx", "data", "no.onnx"),
+        ("task: gender\ndata: {validation_fraction: 0}", "data", "no image to validate with"),
+        ("task: gender\nl2_penalty: {conv_9: 1}", "data", "no convolution 'conv_9'"),
+    ];
+    for (number, (recipe, data, reason)) in cases.into_iter().enumerate() {
+        let message = message(recipe, data, &format!("run_{number}"));
+        assert!(message.contains(reason), "{reason}: {message}");
+    }
+    fs::create_dir(folder.path().join("other")).unwrap();
+    fs::write(folder.path().join("other/recipe.yaml"), "of another").unwrap();
+    assert!(message(RECIPE, "data", "other").contains("another recipe"));
+}
