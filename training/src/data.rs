@@ -1,5 +1,6 @@
 //! The images of a training, decoded once and kept in memory.
 
+use std::collections::HashMap;
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use face_attributes::attributes::{Attribute, Emotion, Gender};
 use face_attributes::crop::crop_face;
-use face_attributes::evaluation::dataset::{LabelledImage, class_folders, utkface};
+use face_attributes::evaluation::dataset::{Race, class_folders, utkface};
 use face_attributes::geometry::BoundingBox;
 use face_attributes::source::read_gray;
 use indicatif::ProgressBar;
@@ -17,7 +18,7 @@ use opencv::prelude::*;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use crate::recipe::{DataFormat, Recipe};
+use crate::recipe::{Balance, DataFormat, Recipe};
 use crate::task::Task;
 
 /// An image with the position of its class among those of the task.
@@ -26,7 +27,14 @@ pub struct Example<T> {
     pub image: T,
     /// Position of its class in [`Attribute::CLASSES`].
     pub class: usize,
+    /// Race, where the data tell it.
+    race: Option<Race>,
+    /// What it weighs in what is minimized.
+    pub weight: f32,
 }
+
+/// A file, the position of its class and, where the data tell it, race.
+type LabelledFile = (PathBuf, usize, Option<Race>);
 
 /// The images of a training.
 pub struct Dataset {
@@ -42,12 +50,12 @@ impl Dataset {
     /// Reads the images in `folder`. A file that is no image, or does not say what it shows, is named on stderr and skipped.
     pub fn load(recipe: &Recipe, folder: &Path, progress: &ProgressBar) -> anyhow::Result<Self> {
         let mut files = labelled_files(recipe, folder, progress)?;
-        files.sort();
+        files.sort_by(|a, b| a.0.cmp(&b.0));
         progress.set_length(files.len() as u64);
         let loaded: Vec<_> = files
             .into_par_iter()
-            .filter_map(|(path, class)| {
-                let file = load_file(recipe, folder, &path, class);
+            .filter_map(|file| {
+                let file = load_file(recipe, folder, &file);
                 progress.inc(1);
                 file.inspect_err(|error| skip(progress, error)).ok()
             })
@@ -60,6 +68,7 @@ impl Dataset {
                 Half::Validation(example) => dataset.validation.push(example),
             }
         }
+        balance(&mut dataset.training, recipe.data.balance);
         ensure!(!dataset.training.is_empty(), "{}: no image to train with", folder.display());
         ensure!(!dataset.validation.is_empty(), "{}: no image to validate with", folder.display());
         Ok(dataset)
@@ -82,16 +91,17 @@ enum Half {
     Validation(Example<Vec<u8>>),
 }
 
-fn load_file(recipe: &Recipe, folder: &Path, path: &Path, class: usize) -> anyhow::Result<LoadedFile> {
+fn load_file(recipe: &Recipe, folder: &Path, (path, class, race): &LabelledFile) -> anyhow::Result<LoadedFile> {
+    let (class, race, weight) = (*class, *race, 1.0);
     let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let picture = read_gray(path)?;
     let example = if is_for_validation(path, recipe.data.validation_fraction) {
         let side = recipe.side_px as i32;
         let face = BoundingBox::of_image(picture.cols(), picture.rows());
         let crop = crop_face(&picture, face, recipe.data.validation_margin, Size::new(side, side))?;
-        Half::Validation(Example { image: crop.data_bytes()?.to_vec(), class })
+        Half::Validation(Example { image: crop.data_bytes()?.to_vec(), class, race, weight })
     } else {
-        Half::Training(Example { image: scaled_down(picture, recipe)?, class })
+        Half::Training(Example { image: scaled_down(picture, recipe)?, class, race, weight })
     };
     let name = path.strip_prefix(folder).unwrap_or(path).display().to_string();
     Ok(LoadedFile { name, sha256: hex(&Sha256::digest(&bytes)), example })
@@ -120,23 +130,45 @@ fn scaled_down(picture: Mat, recipe: &Recipe) -> anyhow::Result<Mat> {
     Ok(scaled)
 }
 
-/// The files and the positions of their classes.
-fn labelled_files(recipe: &Recipe, folder: &Path, progress: &ProgressBar) -> anyhow::Result<Vec<(PathBuf, usize)>> {
+fn labelled_files(recipe: &Recipe, folder: &Path, progress: &ProgressBar) -> anyhow::Result<Vec<LabelledFile>> {
     Ok(match (recipe.data.format, recipe.task) {
-        (DataFormat::ClassFolders, Task::Emotion) => with_positions(class_folders::<Emotion>(folder)?),
-        (DataFormat::ClassFolders, Task::Gender) => with_positions(class_folders::<Gender>(folder)?),
+        (DataFormat::ClassFolders, Task::Emotion) => of_class_folders::<Emotion>(folder)?,
+        (DataFormat::ClassFolders, Task::Gender) => of_class_folders::<Gender>(folder)?,
         (DataFormat::Utkface, _) => {
             let faces = utkface(folder)?.into_iter();
             let faces = faces.filter_map(|face| face.inspect_err(|error| skip(progress, error)).ok());
             let faces = faces.filter(|face| face.age_years >= recipe.data.min_age_years);
-            with_positions(faces.map(|face| LabelledImage { path: face.path, truth: face.gender }).collect())
+            faces.filter_map(|face| Some((face.path, position(face.gender)?, Some(face.race)))).collect()
         }
     })
 }
 
-fn with_positions<A: Attribute>(images: Vec<LabelledImage<A>>) -> Vec<(PathBuf, usize)> {
-    let position = |truth| A::CLASSES.iter().position(|class| *class == truth);
-    images.into_iter().filter_map(|image| Some((image.path, position(image.truth)?))).collect()
+fn of_class_folders<A: Attribute>(folder: &Path) -> anyhow::Result<Vec<LabelledFile>> {
+    let images = class_folders::<A>(folder)?.into_iter();
+    Ok(images.filter_map(|image| Some((image.path, position(image.truth)?, None))).collect())
+}
+
+fn position<A: Attribute>(truth: A) -> Option<usize> {
+    A::CLASSES.iter().position(|class| *class == truth)
+}
+
+/// Weighs images as [`Balance`] says.
+fn balance(examples: &mut [Example<Mat>], balance: Balance) {
+    let group = |example: &Example<Mat>| match balance {
+        Balance::Images => (None, None),
+        Balance::Classes => (None, Some(example.class)),
+        Balance::ClassesInRaces => (example.race, Some(example.class)),
+    };
+    let mut classes_of_race: HashMap<_, HashMap<_, usize>> = HashMap::new();
+    for (race, class) in examples.iter().map(group) {
+        *classes_of_race.entry(race).or_default().entry(class).or_default() += 1;
+    }
+    for example in examples {
+        let (race, class) = group(example);
+        let counts = &classes_of_race[&race];
+        let mean = counts.values().sum::<usize>() as f32 / counts.len() as f32;
+        example.weight = mean / counts[&class] as f32;
+    }
 }
 
 fn skip(progress: &ProgressBar, error: &impl std::fmt::Display) {
@@ -182,6 +214,28 @@ mod tests {
         assert_eq!(dataset.training[0].class, 1);
         let again = Dataset::load(&recipe, folder.path(), &ProgressBar::hidden()).unwrap();
         assert_eq!(dataset.sha256_hex(), again.sha256_hex());
+    }
+
+    #[test]
+    fn a_balance_makes_rare_images_weigh_more() {
+        let labels = [
+            (0, Race::Asian),
+            (0, Race::Asian),
+            (0, Race::Asian),
+            (1, Race::Asian),
+            (0, Race::Black),
+            (1, Race::Black),
+        ];
+        let weights = |mode| {
+            let example = |(class, race)| Example { image: Mat::default(), class, race: Some(race), weight: 0.0 };
+            let mut examples = labels.map(example);
+            balance(&mut examples, mode);
+            examples.map(|example| example.weight)
+        };
+        assert_eq!(weights(Balance::Images), [1.0; 6]);
+        assert_eq!(weights(Balance::Classes), [0.75, 0.75, 0.75, 1.5, 0.75, 1.5]);
+        let third = 2.0 / 3.0;
+        assert_eq!(weights(Balance::ClassesInRaces), [third, third, third, 2.0, 1.0, 1.0]);
     }
 
     #[test]

@@ -76,6 +76,8 @@ pub struct DataRecipe {
     pub format: DataFormat,
     /// Smallest age in years, where the images tell it.
     pub min_age_years: u32,
+    /// Which images weigh more than others in what is minimized.
+    pub balance: Balance,
     /// Share of the images that are kept for validation, 0 to 1; which ones, only their file names decide.
     pub validation_fraction: f64,
     /// What is added around a validation image on each side, as a fraction of its longer side, by continuing its border.
@@ -90,6 +92,20 @@ pub enum DataFormat {
     ClassFolders,
     /// The names of UTKFace's files (gender only).
     Utkface,
+}
+
+/// Which images weigh more than others. Rare ones weigh more, the mean weight is 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Balance {
+    /// All weigh the same.
+    #[default]
+    Images,
+    /// Each class weighs the same.
+    Classes,
+    /// In each race, each class weighs the same (UTKFace only): without it, a network learns that faces of a race with more
+    /// images of women are women's.
+    ClassesInRaces,
 }
 
 /// What is done to an image each time it is shown, each amount drawn evenly and anew. Lengths are fractions of the side of
@@ -148,7 +164,14 @@ pub enum Figure {
 impl Default for DataRecipe {
     fn default() -> Self {
         let format = DataFormat::ClassFolders;
-        Self { description: None, format, min_age_years: 0, validation_fraction: 0.1, validation_margin: 0.0 }
+        Self {
+            description: None,
+            format,
+            min_age_years: 0,
+            balance: Balance::Images,
+            validation_fraction: 0.1,
+            validation_margin: 0.0,
+        }
     }
 }
 
@@ -246,6 +269,8 @@ impl Recipe {
         }
         let is_labelled = self.task == Task::Gender || self.data.format != DataFormat::Utkface;
         ensure!(is_labelled, "data.format is utkface, whose names tell gender, not emotion");
+        let has_races = self.data.balance != Balance::ClassesInRaces || self.data.format == DataFormat::Utkface;
+        ensure!(has_races, "data.balance is classes_in_races, but only the format utkface tells races");
         Ok(())
     }
 }
@@ -281,6 +306,7 @@ mod tests {
         assert_eq!(margins, "augmentation.margin is 0.5, expected 0 to 0.2");
         assert!(message("task: emotion\nbatch_size: 0").starts_with("batch_size is 0"));
         assert!(message("task: emotion\ndata: {format: utkface}").contains("not emotion"));
+        assert!(message("task: emotion\ndata: {balance: classes_in_races}").contains("tells races"));
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub struct Batch {
     pub pixels: Vec<f32>,
     /// Positions of the classes.
     pub classes: Vec<usize>,
+    /// What the images weigh in what is minimized.
+    pub weights: Vec<f32>,
 }
 
 /// All training images once, in the order and with the views of the epoch `epoch`. The thread ends with the receiver.
@@ -46,13 +48,14 @@ pub fn augmented<'scope, 'env>(
 
 fn augmented_batch(dataset: &Dataset, recipe: &Recipe, epoch: u32, positions: &[usize]) -> anyhow::Result<Batch> {
     let mut pixels = Vec::with_capacity(positions.len() * recipe.side_px * recipe.side_px);
-    let mut classes = Vec::with_capacity(positions.len());
+    let (mut classes, mut weights) = (Vec::with_capacity(positions.len()), Vec::with_capacity(positions.len()));
     for &position in positions {
         let example = &dataset.training[position];
         let mut numbers = numbers(recipe.seed, epoch, Purpose::Image(position as u32));
         let view = View::draw(&recipe.augmentation, &mut numbers);
         view.append_pixels(&example.image, recipe.side_px, &mut pixels)?;
         classes.push(example.class);
+        weights.push(example.weight);
     }
-    Ok(Batch { pixels, classes })
+    Ok(Batch { pixels, classes, weights })
 }

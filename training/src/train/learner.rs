@@ -113,7 +113,7 @@ impl<'a> Learner<'a> {
         let images = self.images(batch.pixels, batch.classes.len(), &device);
         let logits = self.learning.logits(self.network, images)?;
         let answers = most_probable(logits.clone().inner())?;
-        let targets = self.targets(&batch.classes, &device);
+        let targets = self.targets(&batch.classes, &batch.weights, &device);
         let mut loss = (log_softmax(logits, 1) * targets).sum().mul_scalar(-1.0 / batch.classes.len() as f64);
         for (name, factor) in &self.recipe.l2_penalty {
             loss = loss + self.learning.squared_weights(self.network, name)?.mul_scalar(*factor);
@@ -145,7 +145,7 @@ impl<'a> Learner<'a> {
             let logits = model.logits(self.network, images)?;
             answers.extend(most_probable(logits.clone())?);
             let classes: Vec<_> = examples.iter().map(|example| example.class).collect();
-            let truth = one_hot(&classes, self.class_count(), 1.0, 0.0, &self.device);
+            let truth = one_hot(&classes, self.class_count(), &self.device);
             loss -= f64::from(scalar((log_softmax(logits, 1) * truth).sum())?);
         }
         Ok(Validation { loss: loss / examples.len() as f64, answers })
@@ -160,10 +160,12 @@ impl<'a> Learner<'a> {
         Tensor::from_data(TensorData::new(pixels, [count, shape.channels, shape.height, shape.width]), device)
     }
 
-    fn targets(&self, classes: &[usize], device: &Device) -> Tensor<2> {
+    /// What the probabilities should be, times what the images weigh.
+    fn targets(&self, classes: &[usize], weights: &[f32], device: &Device) -> Tensor<2> {
         let spread = self.recipe.label_smoothing / self.class_count() as f64;
-        let truth = 1.0 - self.recipe.label_smoothing + spread;
-        one_hot(classes, self.class_count(), truth as f32, spread as f32, device)
+        let weights = Tensor::<1>::from_data(TensorData::new(weights.to_vec(), [weights.len()]), device);
+        let truth = one_hot(classes, self.class_count(), device).mul_scalar(1.0 - self.recipe.label_smoothing);
+        (truth + spread) * weights.reshape([-1, 1])
     }
 }
 
@@ -179,8 +181,8 @@ fn device() -> Device {
     Device::flex()
 }
 
-fn one_hot(classes: &[usize], class_count: usize, hot: f32, cold: f32, device: &Device) -> Tensor<2> {
-    let row = |class: &usize| (0..class_count).map(|it| if it == *class { hot } else { cold }).collect::<Vec<_>>();
+fn one_hot(classes: &[usize], class_count: usize, device: &Device) -> Tensor<2> {
+    let row = |class: &usize| (0..class_count).map(|it| f32::from(u8::from(it == *class))).collect::<Vec<_>>();
     let values: Vec<_> = classes.iter().flat_map(row).collect();
     Tensor::from_data(TensorData::new(values, [classes.len(), class_count]), device)
 }
