@@ -7,13 +7,15 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, bail, ensure};
 use burn::module::{Module, Param, ParamId, RunningState};
-use burn::nn::{BatchNorm, BatchNormConfig, DropoutConfig};
+use burn::nn::{BatchNorm, BatchNormConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::module::{avg_pool2d, max_pool2d};
 use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions};
 use burn::tensor::{Device, Tensor, TensorData};
 use face_attributes::architecture::{BATCH_NORM_EPSILON, Network, Node, Op, Pads};
 use ndarray::ArrayD;
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
 
 use crate::weights::Weights;
 use kernels::Window;
@@ -77,7 +79,14 @@ impl TrainableNetwork {
     }
 
     /// What goes into the network's softmax, `[batch, classes]`, for images `[batch, channels, height, width]` in -1 to 1.
-    pub fn logits(&self, network: &Network, images: Tensor<4>) -> anyhow::Result<Tensor<2>> {
+    ///
+    /// With `dropout`, its numbers decide what is dropped out; without it, nothing is.
+    pub fn logits(
+        &self,
+        network: &Network,
+        images: Tensor<4>,
+        mut dropout: Option<ChaCha8Rng>,
+    ) -> anyhow::Result<Tensor<2>> {
         let nodes = network.nodes();
         let Some((Op::Softmax, nodes)) = nodes.split_last().map(|(last, rest)| (last.op, rest)) else {
             bail!("{} does not end with a softmax", network.name());
@@ -98,6 +107,10 @@ impl TrainableNetwork {
             let layer = if has_weights(node) { layers.next() } else { None };
             let value = match node.op {
                 Op::Add => input + inputs.next().flatten().with_context(|| format!("{} has one input", node.name))?,
+                Op::Dropout { rate } => match &mut dropout {
+                    Some(numbers) => dropped_out(input, rate, numbers),
+                    None => input,
+                },
                 _ => apply(node, layer, input)?,
             };
             values[position] = Some(value);
@@ -199,6 +212,16 @@ impl Loader<'_> {
     }
 }
 
+/// Zero in the place of the share `rate` of the values, and the others so much larger that their mean stays. burn's own draws
+/// from one generator for the whole process, so that a training could not be repeated.
+fn dropped_out(x: Tensor<4>, rate: f32, numbers: &mut ChaCha8Rng) -> Tensor<4> {
+    let kept = 1.0 / (1.0 - rate);
+    let factor = || if numbers.random::<f32>() < rate { 0.0 } else { kept };
+    let factors: Vec<f32> = std::iter::repeat_with(factor).take(x.shape().num_elements()).collect();
+    let factors = Tensor::from_data(TensorData::new(factors, x.dims()), &x.device());
+    x * factors
+}
+
 /// What a node that has one input computes.
 fn apply(node: &Node, layer: Option<&Layer>, x: Tensor<4>) -> anyhow::Result<Tensor<4>> {
     let padding = |pads: Pads| [(pads.top, pads.bottom), (pads.left, pads.right)];
@@ -221,7 +244,6 @@ fn apply(node: &Node, layer: Option<&Layer>, x: Tensor<4>) -> anyhow::Result<Ten
             let options = AvgPoolOptions::new([kernel, kernel]).with_stride([stride, stride]);
             avg_pool2d(x, options.with_padding_pairs(padding(pads)).with_count_include_pad(false))
         }
-        (Op::Dropout { rate }, None) => DropoutConfig::new(f64::from(rate)).init().forward(x),
         (Op::GlobalAveragePool, None) => x.mean_dim(3).mean_dim(2),
         (Op::Input, None) => x,
         (op, _) => bail!("{}: no training of {op:?} at this place", node.name),
@@ -239,6 +261,7 @@ mod tests {
 
     use super::*;
     use crate::model_file::ModelFile;
+    use crate::random::{Purpose, numbers};
 
     #[test]
     fn the_shipped_emotion_network_answers_as_on_the_robot() {
@@ -251,7 +274,7 @@ mod tests {
             let pixels: Vec<u8> = (0..64 * 64).map(|it| ((it * factor + it / 64 * 5) % 251) as u8).collect();
             let scaled: Vec<f32> = pixels.iter().map(|pixel| PixelRange::MinusOneToOne.scale(*pixel)).collect();
             let image = Tensor::from_data(TensorData::new(scaled, [1, 1, 64, 64]), &device);
-            let logits = ours.logits(&model.network, image).unwrap();
+            let logits = ours.logits(&model.network, image, None).unwrap();
             let ours: Vec<f32> = softmax(logits, 1).into_data().try_into_vec().unwrap();
             let robots = robots.run(&pixels).unwrap();
             // Float32 rounding through 45 layers, as between Keras and tract (models/README.md).
@@ -281,5 +304,18 @@ mod tests {
             let expected = from.get(name).unwrap() * 0.75 + to.get(name).unwrap() * 0.25;
             assert!((tensor - expected).iter().all(|difference| difference.abs() < 1e-6), "{name}");
         }
+    }
+
+    #[test]
+    fn dropout_keeps_the_mean_and_repeats_itself() {
+        let device = Device::flex();
+        let ones = || Tensor::<4>::ones([2, 3, 40, 50], &device);
+        let draw = |index| dropped_out(ones(), 0.25, &mut numbers(0, 0, Purpose::Dropout(index))).into_data();
+        let values: Vec<f32> = draw(1).try_into_vec().unwrap();
+        assert!(values.iter().all(|value| *value == 0.0 || (value - 4.0 / 3.0).abs() < 1e-6));
+        let mean = values.iter().sum::<f32>() / values.len() as f32;
+        assert!((mean - 1.0).abs() < 0.03, "{mean}");
+        assert_eq!(draw(1), draw(1));
+        assert_ne!(draw(1), draw(2));
     }
 }

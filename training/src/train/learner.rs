@@ -6,7 +6,6 @@ use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Bytes, Device, Tensor, TensorData};
 use face_attributes::architecture::Network;
-use rand::RngCore;
 
 use super::batches::Batch;
 use super::state::State;
@@ -109,9 +108,9 @@ impl<'a> Learner<'a> {
     /// Learns from a batch, after the fraction `progress` of the epoch `epoch`, as its step `number`.
     pub fn step(&mut self, batch: Batch, epoch: u32, number: u32, progress: f64) -> anyhow::Result<Step> {
         let device = self.device.clone().autodiff();
-        device.seed(numbers(self.recipe.seed, epoch, Purpose::Dropout(number)).next_u64());
         let images = self.images(batch.pixels, batch.classes.len(), &device);
-        let logits = self.learning.logits(self.network, images)?;
+        let dropout = numbers(self.recipe.seed, epoch, Purpose::Dropout(number));
+        let logits = self.learning.logits(self.network, images, Some(dropout))?;
         let answers = most_probable(logits.clone().inner())?;
         let targets = self.targets(&batch.classes, &batch.weights, &device);
         let mut loss = (log_softmax(logits, 1) * targets).sum().mul_scalar(-1.0 / batch.classes.len() as f64);
@@ -142,7 +141,7 @@ impl<'a> Learner<'a> {
         for examples in examples.chunks(VALIDATION_BATCH_SIZE) {
             let pixels = examples.iter().flat_map(|example| &example.image).map(|pixel| PIXEL_RANGE.scale(*pixel));
             let images = self.images(pixels.collect(), examples.len(), &self.device);
-            let logits = model.logits(self.network, images)?;
+            let logits = model.logits(self.network, images, None)?;
             answers.extend(most_probable(logits.clone())?);
             let classes: Vec<_> = examples.iter().map(|example| example.class).collect();
             let truth = one_hot(&classes, self.class_count(), &self.device);

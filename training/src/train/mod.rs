@@ -70,6 +70,8 @@ fn train<A: Attribute>(recipe: &Recipe, table: &Architecture, data: &Path, out: 
         dataset.validation.len()
     );
     let mut training = Training { recipe, network: &network, dataset: &dataset, folder, learner };
+    // Killed between the last checkpoint and its figures, a training is finished, but for these.
+    training.write_figures()?;
     while !training.learner.state.is_finished(recipe) {
         training.epoch::<A>()?;
     }
@@ -159,6 +161,14 @@ impl Training<'_> {
             self.folder.replace(RunFolder::CONFUSION_MATRIX, plot)?;
         }
         self.folder.write_checkpoint(self.network, self.recipe.task, &self.learner.snapshot()?)?;
+        self.write_figures()
+    }
+
+    fn write_figures(&self) -> anyhow::Result<()> {
+        let state = &self.learner.state;
+        if state.epochs.is_empty() {
+            return Ok(());
+        }
         self.folder.write_metrics(state)?;
         let plot = |partial: &Path| curves::plot_learning_curves(&state.epochs, partial);
         self.folder.replace(RunFolder::LEARNING_CURVES, plot)
@@ -238,11 +248,11 @@ mod tests {
     }
 
     /// Trains a network; gives the figures and the model's answers for black and for white.
-    fn trained(table: &Architecture, epochs: usize) -> (State, [Vec<f32>; 2]) {
+    fn trained(table: &Architecture, learning_rate: f64, epochs: usize) -> (State, [Vec<f32>; 2]) {
         let (data, out) = (shades(), tempfile::tempdir().unwrap());
         let recipe = format!(
-            "{{task: gender, side_px: {SIDE_PX}, epochs: {epochs}, batch_size: 4, l2_penalty: {{}}, learning_rate: 0.003, \
-             data: {{validation_fraction: 0.2}}}}"
+            "{{task: gender, side_px: {SIDE_PX}, epochs: {epochs}, batch_size: 4, l2_penalty: {{}}, \
+             learning_rate: {learning_rate}, data: {{validation_fraction: 0.2}}}}"
         );
         let recipe: Recipe = serde_yaml::from_str(&recipe).unwrap();
         train::<Gender>(&recipe, table, data.path(), out.path()).unwrap();
@@ -253,10 +263,11 @@ mod tests {
         (state, [40, 200].map(|shade| model.run(&[shade; SIDE_PX * SIDE_PX]).unwrap()))
     }
 
-    /// Whether the last epoch was better than the first, and the robot's answers are right.
+    /// Whether the last epoch was better than the first, and the robot's answers are right. Of the validation images: what is
+    /// dropped out makes the training loss of so few images a matter of chance.
     fn assert_learned((state, [dark, bright]): (State, [Vec<f32>; 2])) {
         let [first, .., last] = &state.epochs[..] else { panic!("{state:?}") };
-        assert!(last.training_loss < 0.8 * first.training_loss, "{state:?}");
+        assert!(last.validation_loss < first.validation_loss && last.validation_accuracy > 0.9, "{state:?}");
         assert!(bright[0] > 0.5 && dark[1] > 0.5, "{dark:?} {bright:?}");
     }
 
@@ -281,12 +292,13 @@ mod tests {
                     Softmax,
                 ],
             },
+            3e-3,
             8,
         ));
     }
 
     #[test]
     fn the_sequential_network_learns() {
-        assert_learned(trained(&sequential_fully_cnn(image(), 2), 4));
+        assert_learned(trained(&sequential_fully_cnn(image(), 2), 3e-3, 5));
     }
 }

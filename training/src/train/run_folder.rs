@@ -1,7 +1,7 @@
 //! The folder that a training leaves, written so that a kill at any moment leaves it usable.
 
 use std::fs;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
@@ -25,6 +25,8 @@ impl RunFolder {
     pub const CONFUSION_MATRIX: &'static str = "confusion_matrix.png";
     /// Loss and accuracy by epoch.
     pub const LEARNING_CURVES: &'static str = "learning_curves.png";
+    /// What names of files begin with while they are written.
+    const PARTIAL: &'static str = "partial_";
     const RECIPE: &'static str = "recipe.yaml";
     const CHECKSUMS: &'static str = "data.sha256";
     const METRICS: &'static str = "metrics.csv";
@@ -40,6 +42,7 @@ impl RunFolder {
         let folder = Self(path.to_owned());
         let checkpoints = path.join(Self::CHECKPOINTS);
         fs::create_dir_all(&checkpoints).with_context(|| format!("cannot create {}", checkpoints.display()))?;
+        folder.remove_partial()?;
         folder.expect_or_write(Self::RECIPE, &serde_yaml::to_string(recipe)?, "recipe")?;
         folder.expect_or_write(Self::CHECKSUMS, checksums, "data")?;
         Ok(folder)
@@ -52,8 +55,26 @@ impl RunFolder {
                 ensure!(found == text, "{} is of a training with another {what}; give another --out", path.display());
                 Ok(())
             }
-            Err(_) => self.replace(name, |partial| Ok(fs::write(partial, text)?)),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.replace(name, |partial| Ok(fs::write(partial, text)?))
+            }
+            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
         }
+    }
+
+    /// Removes what a kill left half written.
+    fn remove_partial(&self) -> anyhow::Result<()> {
+        let entries = fs::read_dir(&self.0).with_context(|| format!("cannot read {}", self.0.display()))?;
+        for entry in entries {
+            let path = entry?.path();
+            let is_partial =
+                path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(Self::PARTIAL.as_bytes()));
+            if is_partial {
+                let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+                removed.with_context(|| format!("cannot remove {}", path.display()))?;
+            }
+        }
+        Ok(())
     }
 
     /// A file in the folder.
@@ -64,7 +85,7 @@ impl RunFolder {
     /// Writes a file under another name with `write`, then puts it in the place of the one that may be there.
     pub fn replace(&self, name: &str, write: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
         // The ending stays: it tells OpenCV the format.
-        let partial = self.path(&format!("partial_{name}"));
+        let partial = self.path(&format!("{}{name}", Self::PARTIAL));
         let written = write(&partial).and_then(|()| Ok(fs::rename(&partial, self.path(name))?));
         written.with_context(|| format!("cannot write {}", self.path(name).display()))
     }
@@ -81,11 +102,8 @@ impl RunFolder {
     /// Writes a checkpoint and removes the ones before it.
     pub fn write_checkpoint(&self, network: &Network, task: Task, snapshot: &Snapshot) -> anyhow::Result<()> {
         let before = self.checkpoints()?;
-        let partial = self.path("partial_checkpoint");
-        if partial.exists() {
-            fs::remove_dir_all(&partial)?;
-        }
-        fs::create_dir(&partial)?;
+        let partial = self.path(&format!("{}{}", Self::PARTIAL, Self::CHECKPOINTS));
+        fs::create_dir(&partial).with_context(|| format!("cannot create {}", partial.display()))?;
         let card = ModelCard { task, provenance: Vec::new() };
         let to_onnx = |weights| anyhow::Ok(onnx_from_network(network, weights, &card)?.encode_to_vec());
         write_file(&partial.join(Self::WEIGHTS), &to_onnx(&snapshot.weights)?)?;
