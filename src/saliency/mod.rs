@@ -9,6 +9,8 @@
 
 mod graph;
 mod local_gradient;
+pub mod render;
+pub mod sheet;
 
 use std::fmt;
 use std::sync::Arc;
