@@ -56,6 +56,11 @@ impl<A: BuiltIn> Classifier<A> {
         Ok(Self { model, attribute: PhantomData })
     }
 
+    /// The network.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
     /// Classifies the face in the box `face` of `gray` (height x width, 8-bit, one channel).
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Makes saliency visible: by itself as in the paper, and over the face in the camera's picture.
 
-use opencv::core::{self, Mat, Point, Size, Vec3b};
+use opencv::core::{self, DataType, Mat, Point, Size, Vec3b};
 use opencv::imgproc::{self, apply_color_map, gaussian_blur_def, resize};
 use opencv::prelude::*;
 
@@ -28,8 +28,7 @@ pub fn display(saliency: &Saliency) -> opencv::Result<Mat> {
     // The numbers are those of the authors' program; float to integer saturates, so this clips to 0 to 255.
     let gray = |value: &f32| (255.0 * ((value - mean) / (deviation + 1e-5) * 0.1 + 0.5)).round() as u8;
     let pixels: Vec<u8> = saliency.values.iter().map(gray).collect();
-    let Size { width, height } = saliency.size;
-    Mat::new_rows_cols_with_data(height, width, &pixels)?.try_clone()
+    picture_of(&pixels, saliency.size)
 }
 
 /// How strongly each pixel matters, whichever way: 0 to 1, smoothed. Height x width, 32-bit float, one channel.
@@ -37,11 +36,10 @@ pub fn display(saliency: &Saliency) -> opencv::Result<Mat> {
 /// # Errors
 /// Only those of OpenCV.
 pub fn strength(saliency: &Saliency) -> opencv::Result<Mat> {
-    let Size { width, height } = saliency.size;
     let magnitudes: Vec<f32> = saliency.values.iter().map(|value| value.abs()).collect();
     let mut smooth = Mat::default();
     let blur = Size::new(BLUR_PX, BLUR_PX);
-    gaussian_blur_def(&Mat::new_rows_cols_with_data(height, width, &magnitudes)?, &mut smooth, blur, 0.0)?;
+    gaussian_blur_def(&picture_of(&magnitudes, saliency.size)?, &mut smooth, blur, 0.0)?;
     let mut sorted = smooth.data_typed::<f32>()?.to_vec();
     sorted.sort_by(f32::total_cmp);
     let brightest = sorted[((1.0 - SATURATED_SHARE) * (sorted.len() - 1) as f32) as usize];
@@ -49,6 +47,28 @@ pub fn strength(saliency: &Saliency) -> opencv::Result<Mat> {
         *value = if brightest > 0.0 { (*value / brightest).min(1.0) } else { 0.0 };
     }
     Ok(smooth)
+}
+
+/// Values, row by row, as colours from black (0 or less) to light yellow (the largest). Height x width, 8-bit, blue, green,
+/// red.
+///
+/// # Errors
+/// Those of OpenCV, which refuses values that are not as many as the pixels of `size`.
+pub fn heat_map(values: &[f32], size: Size) -> opencv::Result<Mat> {
+    let largest = values.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
+    // Float to integer saturates.
+    let bytes: Vec<u8> = values.iter().map(|value| (255.0 * value / largest).round() as u8).collect();
+    let mut colors = Mat::default();
+    apply_color_map(&picture_of(&bytes, size)?, &mut colors, imgproc::COLORMAP_INFERNO)?;
+    Ok(colors)
+}
+
+/// Pixels, row by row, as a picture: height x width, one channel.
+///
+/// # Errors
+/// Those of OpenCV, which refuses pixels that are not as many as `size` has.
+pub fn picture_of<T: DataType>(pixels: &[T], size: Size) -> opencv::Result<Mat> {
+    Mat::new_rows_cols_with_data(size.height, size.width, pixels)?.try_clone()
 }
 
 /// Colours `bgr` (height x width, 8-bit, blue, green, red) where the pixels in `square` matter: the square that was cropped
@@ -111,6 +131,19 @@ mod tests {
             assert!(shown.data_bytes().unwrap().iter().all(|pixel| *pixel == 128));
         }
         assert!(strength(&one_pixel(0.0)).unwrap().data_typed::<f32>().unwrap().iter().all(|value| *value == 0.0));
+    }
+
+    #[test]
+    fn a_heat_map_is_brightest_at_the_largest_value() {
+        let colors = heat_map(&[-3.0, 0.0, 1.0, 2.0, 4.0, 1.0], Size::new(3, 2)).unwrap();
+        let brightness = |row: i32, column: i32| {
+            let [blue, green, red] = colors.at_2d::<Vec3b>(row, column).unwrap().0.map(u16::from);
+            blue + green + red
+        };
+        assert_eq!(brightness(0, 0), brightness(0, 1));
+        assert!(brightness(0, 0) < brightness(0, 2) && brightness(0, 2) < brightness(1, 0));
+        assert!(brightness(1, 1) > brightness(1, 0) && brightness(1, 2) == brightness(0, 2));
+        assert!(heat_map(&[1.0; 5], Size::new(3, 2)).is_err());
     }
 
     #[test]
