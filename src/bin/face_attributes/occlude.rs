@@ -18,7 +18,7 @@ use face_attributes::occlusion::map::sensitivity;
 use face_attributes::occlusion::mask::{FaceLayout, Mask, Occlusion, place_in_crop};
 use face_attributes::parameter_file::read_parameter_file;
 use face_attributes::parameters::{ClassifierParameters, Parameters};
-use face_attributes::saliency::render::{heat_map, picture_of};
+use face_attributes::saliency::render::{heat_map, picture_of, stretched};
 use face_attributes::saliency::sheet::{Row, Tile, draw_sheet};
 use face_attributes::source::read_gray;
 use indicatif::ProgressBar;
@@ -257,29 +257,41 @@ impl<A: BuiltIn> Study<A> {
     /// By class, the mean face and how far the class's probability falls where it is hidden.
     fn maps(&mut self, images: &[LabelledImage<A>], count: usize) -> anyhow::Result<Vec<Row>> {
         let size = self.classifier.model().input_size();
-        let (mut faces, mut falls) = (Vec::new(), Vec::new());
+        let (mut faces, mut falls, mut all) = (Vec::new(), Vec::new(), MeanPicture::default());
         for class in A::CLASSES {
             let of_class: Vec<_> = images.iter().filter(|image| image.truth == *class).collect();
             let (mut face, mut fall) = (MeanPicture::default(), MeanPicture::default());
             for image in spread(&of_class, count) {
                 match self.sensitivity(image) {
                     Ok((crop, map)) => {
-                        face.add(crop.data_bytes()?.iter().map(|pixel| f32::from(*pixel)));
+                        let pixels = crop.data_bytes()?.iter().map(|pixel| f32::from(*pixel));
+                        face.add(pixels.clone());
+                        all.add(pixels);
                         fall.add(map.into_iter());
                     }
                     Err(error) => self.fail(&image.path, &error),
                 }
             }
             if face.count() > 0 {
-                let pixels: Vec<u8> = face.mean().into_iter().map(|pixel| pixel.round() as u8).collect();
-                faces.push(Tile { picture: picture_of(&pixels, size)?, caption: class.name().to_owned() });
+                faces.push(Tile { picture: stretched(&face.mean(), size)?, caption: class.name().to_owned() });
                 let largest = fall.mean().into_iter().fold(0.0, f32::max);
                 let caption = format!("falls by 0 to {:.0}%", 100.0 * largest);
                 falls.push(Tile { picture: heat_map(&fall.mean(), size)?, caption });
             }
         }
         let row = |name: &str, tiles| Row { name: name.to_owned(), tiles };
-        Ok(vec![row("mean face", faces), row("probability", falls)])
+        let hidden = if all.count() > 0 { self.hidden(&stretched(&all.mean(), size)?)? } else { Vec::new() };
+        Ok(vec![row("mean face", faces), row("probability", falls), row("hidden", hidden)])
+    }
+
+    /// What the trials hid, shown on a face.
+    fn hidden(&self, face: &Mat) -> anyhow::Result<Vec<Tile>> {
+        let masks = self.masks.iter().flat_map(|(_, masks)| masks);
+        let tile = |(occlusion, mask): (&Occlusion, &Mask)| {
+            let picture = picture_of(&mask.cover(face.data_bytes()?), face.size()?)?;
+            anyhow::Ok(Tile { picture, caption: occlusion.name().to_owned() })
+        };
+        self.occlusions.iter().zip(masks).map(tile).collect()
     }
 
     fn sensitivity(&self, image: &LabelledImage<A>) -> anyhow::Result<(Mat, Vec<f32>)> {

@@ -9,7 +9,7 @@ use face_attributes::evaluation::dataset::class_folders;
 use face_attributes::geometry::BoundingBox;
 use face_attributes::mean_picture::MeanPicture;
 use face_attributes::parameters::Parameters;
-use face_attributes::saliency::render::{display, heat_map, picture_of};
+use face_attributes::saliency::render::{display, heat_map, stretched};
 use face_attributes::saliency::sheet::{Row, Tile, draw_sheet};
 use face_attributes::source::read_gray;
 use indicatif::ProgressBar;
@@ -132,9 +132,8 @@ impl<A: BuiltIn> Grid<'_, A> {
             let blank = Mat::new_rows_cols_with_default(1, 1, CV_8UC1, Scalar::all(255.0))?;
             pictures.resize(1 + self.networks.len(), blank);
         } else {
-            let pixels: Vec<u8> = face.mean().into_iter().map(|pixel| pixel.round() as u8).collect();
-            pictures
-                .extend(self.networks.first().map(|network| picture_of(&pixels, network.input_size())).transpose()?);
+            let size = self.networks.first().map(Explanation::input_size);
+            pictures.extend(size.map(|size| stretched(&face.mean(), size)).transpose()?);
             for (magnitude, size) in magnitudes.iter().zip(sizes) {
                 pictures.push(heat_map(&magnitude.mean(), size)?);
             }
