@@ -7,6 +7,7 @@
 //! An [`Explainer`] is made from the very [`Model`] that classifies: the forward pass and the weights are the same, and the
 //! gradient is wired behind it for tract to run.
 
+pub mod face;
 mod graph;
 mod local_gradient;
 pub mod render;
@@ -159,6 +160,11 @@ impl Explainer {
         gradient.model.select_output_outlets(&outputs)?;
         let plan = gradient.model.into_optimized()?.into_runnable()?;
         Ok(Self { plan, input: model.input(), layer: layer.to_owned(), layer_shape, method })
+    }
+
+    /// How it explains.
+    pub fn method(&self) -> Method {
+        self.method
     }
 
     /// Explains one neuron's value for one picture, given as to [`Model::run`].
