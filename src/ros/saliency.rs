@@ -18,6 +18,9 @@ use crate::saliency::face::{Explanation, FaceExplainer, sheet_row};
 use crate::saliency::render::draw_saliency;
 use crate::saliency::sheet::draw_sheet;
 
+/// Added to the niceness of the thread: a tenth of the weight of inference when both want the same core.
+const NICENESS: i32 = 10;
+
 /// An image whose faces are published, and what they were found with.
 pub struct Answered {
     pub image: Image,
@@ -53,6 +56,7 @@ pub struct SaliencyWorker {
 impl SaliencyWorker {
     /// Works until the mailbox is closed. An image that fails is reported and costs only itself.
     pub fn run(mut self) {
+        yield_to_others();
         let mut failures = Throttle::default();
         while let Some(answered) = self.answered.take() {
             if let Err(error) = self.process(&answered) {
@@ -88,6 +92,14 @@ impl SaliencyWorker {
             publish_bgr(&self.annotated, &image.header, &bgr).context("cannot publish the annotated image")?;
         }
         Ok(())
+    }
+}
+
+/// Where cores are short, the faces of the next image come first.
+fn yield_to_others() {
+    // On Linux, niceness is a thread's, not the process's: nice(2).
+    if let Err(error) = rustix::process::nice(NICENESS) {
+        log::debug!("saliency runs at the priority of inference: {error}");
     }
 }
 
