@@ -20,7 +20,7 @@ pub enum Format {
     Folders,
     /// The original table fer2013.csv (emotion).
     Fer2013,
-    /// A folder with <age>_<gender>_<race>_<date>.jpg.chip.jpg, also in folders directly below it (gender).
+    /// A folder with `<age>_<gender>_<race>_<date>.jpg.chip.jpg`, also in folders directly below it (gender).
     Utkface,
     /// The folder of wiki_crop.tar or imdb_crop.tar, with wiki.mat or imdb.mat in it (gender).
     ImdbWiki,

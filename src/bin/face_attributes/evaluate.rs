@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use face_attributes::attributes::{Attribute, Emotion, Gender};
 use face_attributes::classifier::{BuiltIn, Classifier};
-use face_attributes::dataset::{Dataset, DatasetSpec, Labelled};
+use face_attributes::dataset::{Dataset, DatasetSpec, Labelled, LeftOut};
 use face_attributes::evaluation::calibration::{Calibration, fit_temperature, with_temperature};
 use face_attributes::evaluation::card::{Described, ModelCard, ModelFacts};
 use face_attributes::evaluation::plot::{plot_confusion_matrix, plot_reliability};
@@ -121,6 +121,9 @@ fn measure<A: BuiltIn>(
     let progress = progress_bar("pictures");
     progress.set_length(dataset.samples.len() as u64);
     dataset.refused.iter().for_each(|error| eprintln!("error: {error}"));
+    for LeftOut { what, count } in dataset.left_out.iter().filter(|left_out| left_out.count > 0) {
+        eprintln!("left out: {count} {what}");
+    }
     let evaluation = evaluate(classifier, dataset, parameters, |error| {
         if let Some(error) = error {
             progress.suspend(|| eprintln!("error: {error}"));

@@ -100,7 +100,7 @@ impl ModelCard<'_> {
         let facts = [
             ("file", format!("`{name}`, {bytes} bytes")),
             ("SHA-256", format!("`{sha256}`")),
-            ("numbers in it", format!("{parameters}, with the statistics of batch normalization where it has some")),
+            ("parameters", format!("{parameters}, statistics of batch normalization included")),
         ];
         let metadata = metadata.iter().map(|(key, value)| (key.as_str(), value.replace('|', "\\|").replace('\n', " ")));
         markdown_table(["what", "value"], facts.into_iter().chain(metadata).map(|(key, value)| [key.to_owned(), value]))

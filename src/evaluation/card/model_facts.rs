@@ -77,6 +77,17 @@ mod tests {
     }
 
     #[test]
+    fn the_cards_in_models_are_about_the_networks_there() {
+        let cards = [
+            (ModelFacts::load::<Emotion>(None).unwrap(), include_str!("../../../models/emotion_mini_xception.md")),
+            (ModelFacts::load::<Gender>(None).unwrap(), include_str!("../../../models/gender_mini_xception.md")),
+        ];
+        for (model, card) in cards {
+            assert!(card.contains(&model.sha256), "write the card of {} anew, models/README.md says how", model.name);
+        }
+    }
+
+    #[test]
     fn a_file_that_is_no_onnx_is_named() {
         let message = ModelFacts::from_bytes("notes.onnx".to_owned(), b"no network").unwrap_err().to_string();
         assert!(message.starts_with("model notes.onnx: not an ONNX file"), "{message}");

@@ -9,8 +9,8 @@ pub use reliability::plot_reliability;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 
-use opencv::core::{CV_8UC3, Mat};
-use opencv::imgcodecs::imwrite_def;
+use opencv::core::{CV_8UC3, Mat, Vector};
+use opencv::imgcodecs::{IMWRITE_PNG_COMPRESSION, imwrite};
 use opencv::imgproc::{COLOR_RGB2BGR, cvt_color_def};
 use opencv::prelude::*;
 use plotters::coord::Shift;
@@ -74,7 +74,7 @@ fn write_rgb(rgb: &[u8], width: i32, height: i32, path: &Path) -> Result<(), Plo
         debug_assert_eq!(pixels.typ(), CV_8UC3);
         let mut bgr = Mat::default();
         cvt_color_def(&pixels, &mut bgr, COLOR_RGB2BGR)?;
-        imwrite_def(path, &bgr)
+        imwrite(path, &bgr, &Vector::from_slice(&[IMWRITE_PNG_COMPRESSION, 9]))
     };
     let unwritable = |reason: String| PlotError::Unwritable { path: path.to_owned(), reason };
     match written() {

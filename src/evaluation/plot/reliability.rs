@@ -13,6 +13,8 @@ const TITLE_HEIGHT_PX: i32 = 50;
 /// What the lower chart, of how many answers there are, takes of the height.
 const COUNTS_HEIGHT_PX: i32 = 150;
 const MARGIN_PX: i32 = 15;
+/// Half of the last label lies to the right of the chart.
+const RIGHT_PX: i32 = 35;
 const LEFT_PX: i32 = 70;
 const BOTTOM_PX: i32 = 50;
 
@@ -53,6 +55,7 @@ fn draw_bars<'a>(
     let mut chart = ChartBuilder::on(area)
         .margin(MARGIN_PX)
         .margin_top(0)
+        .margin_right(RIGHT_PX)
         .x_label_area_size(if x_title.is_empty() { BOTTOM_PX / 2 } else { BOTTOM_PX })
         .y_label_area_size(LEFT_PX)
         .build_cartesian_2d(0.0..1.0, 0.0..y_end)?;
@@ -115,8 +118,8 @@ mod tests {
 
     #[test]
     fn a_bar_is_as_high_as_its_accuracy() {
-        // The middle of bin 3, in a chart from LEFT_PX and a margin to the right margin.
-        let chart_width = WIDTH_PX - LEFT_PX - 2 * MARGIN_PX;
+        // The middle of bin 3, in a chart between the labels and the margins.
+        let chart_width = WIDTH_PX - LEFT_PX - MARGIN_PX - RIGHT_PX;
         let column = MARGIN_PX + LEFT_PX + (3.5 / 15.0 * f64::from(chart_width)) as i32;
         let counts_top = HEIGHT_PX - COUNTS_HEIGHT_PX;
         let height = |accuracy: f64| {
