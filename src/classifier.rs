@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 use std::path::Path;
+use std::sync::Arc;
 
 use opencv::core::{Mat, flip};
 use opencv::prelude::*;
@@ -42,7 +43,7 @@ pub enum ClassifyError {
 /// A network for the attribute `A`.
 #[derive(Debug)]
 pub struct Classifier<A> {
-    model: Model,
+    model: Arc<Model>,
     attribute: PhantomData<A>,
 }
 
@@ -56,7 +57,12 @@ impl<A: BuiltIn> Classifier<A> {
             Some(path) => Model::load::<A>(path)?,
             None => Model::from_bytes::<A>(&format!("built-in {}", A::TASK), A::MODEL)?,
         };
-        Ok(Self { model, attribute: PhantomData })
+        Ok(Self { model: Arc::new(model), attribute: PhantomData })
+    }
+
+    /// The network, to be shared with whatever explains its answers.
+    pub fn model(&self) -> Arc<Model> {
+        Arc::clone(&self.model)
     }
 
     /// Classifies the face in the box `face` of `gray` (height x width, 8-bit, one channel).

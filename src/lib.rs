@@ -34,6 +34,7 @@ pub mod pipeline;
 pub mod report;
 #[cfg(feature = "ros")]
 pub mod ros;
+pub mod saliency;
 pub mod scene;
 pub mod source;
 pub mod track;
