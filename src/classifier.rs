@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::Arc;
 
-use opencv::core::Mat;
+use opencv::core::{Mat, flip};
 use opencv::prelude::*;
 
 use crate::attributes::{Attribute, Estimate};
@@ -26,6 +26,9 @@ impl BuiltIn for crate::attributes::Emotion {
 impl BuiltIn for crate::attributes::Gender {
     const MODEL: &'static [u8] = include_bytes!("../models/gender_mini_xception.onnx");
 }
+
+/// OpenCV's code for left and right changing sides.
+const ABOUT_THE_VERTICAL: i32 = 1;
 
 /// Why one face could not be classified.
 #[derive(Debug, thiserror::Error)]
@@ -73,8 +76,52 @@ impl<A: BuiltIn> Classifier<A> {
         parameters: &ClassifierParameters,
     ) -> Result<Estimate<A>, ClassifyError> {
         let crop = crop_face(gray, face, parameters.margin, self.model.input_size())?;
-        let pixels = crop.data_bytes().map_err(CropError::from)?;
-        let probabilities = self.model.run(pixels).map_err(|error| ClassifyError::Network { task: A::TASK, error })?;
+        let mut probabilities = self.run(&crop)?;
+        if parameters.mirror {
+            let mut mirrored = Mat::default();
+            flip(&crop, &mut mirrored, ABOUT_THE_VERTICAL).map_err(CropError::from)?;
+            for (probability, other) in probabilities.iter_mut().zip(self.run(&mirrored)?) {
+                *probability = (*probability + other) / 2.0;
+            }
+        }
         Ok(Estimate::from_probabilities(probabilities, parameters.min_confidence))
+    }
+
+    fn run(&self, crop: &Mat) -> Result<Vec<f32>, ClassifyError> {
+        let pixels = crop.data_bytes().map_err(CropError::from)?;
+        self.model.run(pixels).map_err(|error| ClassifyError::Network { task: A::TASK, error })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attributes::Emotion;
+    use crate::parameters::Parameters;
+
+    /// A picture without symmetry, of another size than the network's.
+    fn lopsided() -> Mat {
+        let rows: Vec<Vec<u8>> =
+            (0..90).map(|y| (0..70).map(|x| ((3 * x + 2 * y + x * x / 9) % 256) as u8).collect()).collect();
+        Mat::from_slice_2d(&rows).unwrap()
+    }
+
+    #[test]
+    fn mirrored_answers_are_averaged() {
+        let gray = lopsided();
+        let face = BoundingBox { x: 10, y: 12, width: 40, height: 50 };
+        let mirrored_face = BoundingBox { x: 70 - 10 - 40, ..face };
+        let mut mirrored = Mat::default();
+        flip(&gray, &mut mirrored, ABOUT_THE_VERTICAL).unwrap();
+        let classifier = Classifier::<Emotion>::load(None).unwrap();
+        let parameters = Parameters::default().emotion;
+        let answer = |gray: &Mat, face, mirror| {
+            let parameters = ClassifierParameters { mirror, ..parameters.clone() };
+            classifier.classify(gray, face, &parameters).unwrap().probabilities
+        };
+        let (one, other) = (answer(&gray, face, false), answer(&mirrored, mirrored_face, false));
+        assert_ne!(one, other);
+        let mean: Vec<_> = one.iter().zip(&other).map(|(a, b)| (a + b) / 2.0).collect();
+        assert_eq!(answer(&gray, face, true), mean);
     }
 }

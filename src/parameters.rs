@@ -41,8 +41,20 @@ impl Default for Parameters {
                 threads: 1,
             },
             // The margins make of a detector's box what each network learned on; models/README.md says how they were found.
-            emotion: ClassifierParameters { enabled: true, model: String::new(), min_confidence: 0.4, margin: 0.0 },
-            gender: ClassifierParameters { enabled: true, model: String::new(), min_confidence: 0.6, margin: 0.4 },
+            emotion: ClassifierParameters {
+                enabled: true,
+                model: String::new(),
+                min_confidence: 0.4,
+                margin: 0.0,
+                mirror: false,
+            },
+            gender: ClassifierParameters {
+                enabled: true,
+                model: String::new(),
+                min_confidence: 0.6,
+                margin: 0.4,
+                mirror: false,
+            },
             saliency: SaliencyParameters {
                 method: Method::Guided,
                 target: SaliencyTarget::Predicted,
@@ -104,6 +116,8 @@ pub struct ClassifierParameters {
     /// What is cropped around the face on each side, as a fraction of the face's size.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub margin: f64,
+    /// Whether the mirrored face is classified too and both answers are averaged: a little better for twice the network's time.
+    pub mirror: bool,
 }
 
 /// How answers are explained.
@@ -351,7 +365,7 @@ mod tests {
     #[test]
     fn each_parameter_is_described_and_its_default_is_valid() {
         let definitions = Parameters::definitions();
-        assert_eq!(definitions.len(), 18);
+        assert_eq!(definitions.len(), 20);
         assert_eq!(definitions[0].name, "image.reliability");
         for definition in definitions {
             assert!(!definition.description.is_empty(), "{}", definition.name);
