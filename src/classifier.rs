@@ -4,11 +4,11 @@ use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::Arc;
 
-use opencv::core::{Mat, flip};
+use opencv::core::Mat;
 use opencv::prelude::*;
 
 use crate::attributes::{Attribute, Estimate};
-use crate::crop::{CropError, crop_face};
+use crate::crop::{CropError, crop_face, mirror};
 use crate::geometry::BoundingBox;
 use crate::model::{Model, ModelError, RunError};
 use crate::parameters::ClassifierParameters;
@@ -26,9 +26,6 @@ impl BuiltIn for crate::attributes::Emotion {
 impl BuiltIn for crate::attributes::Gender {
     const MODEL: &'static [u8] = include_bytes!("../models/gender_mini_xception.onnx");
 }
-
-/// OpenCV's code for left and right changing sides.
-const ABOUT_THE_VERTICAL: i32 = 1;
 
 /// Why one face could not be classified.
 #[derive(Debug, thiserror::Error)]
@@ -78,9 +75,8 @@ impl<A: BuiltIn> Classifier<A> {
         let crop = crop_face(gray, face, parameters.margin, self.model.input_size())?;
         let mut probabilities = self.run(&crop)?;
         if parameters.mirror {
-            let mut mirrored = Mat::default();
-            flip(&crop, &mut mirrored, ABOUT_THE_VERTICAL).map_err(CropError::from)?;
-            for (probability, other) in probabilities.iter_mut().zip(self.run(&mirrored)?) {
+            let mirrored = self.run(&mirror(&crop).map_err(CropError::from)?)?;
+            for (probability, other) in probabilities.iter_mut().zip(mirrored) {
                 *probability = (*probability + other) / 2.0;
             }
         }
@@ -111,12 +107,11 @@ mod tests {
         let gray = lopsided();
         let face = BoundingBox { x: 10, y: 12, width: 40, height: 50 };
         let mirrored_face = BoundingBox { x: 70 - 10 - 40, ..face };
-        let mut mirrored = Mat::default();
-        flip(&gray, &mut mirrored, ABOUT_THE_VERTICAL).unwrap();
+        let mirrored = mirror(&gray).unwrap();
         let classifier = Classifier::<Emotion>::load(None).unwrap();
         let parameters = Parameters::default().emotion;
-        let answer = |gray: &Mat, face, mirror| {
-            let parameters = ClassifierParameters { mirror, ..parameters.clone() };
+        let answer = |gray: &Mat, face, mirrored| {
+            let parameters = ClassifierParameters { mirror: mirrored, ..parameters.clone() };
             classifier.classify(gray, face, &parameters).unwrap().probabilities
         };
         let (one, other) = (answer(&gray, face, false), answer(&mirrored, mirrored_face, false));

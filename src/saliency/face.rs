@@ -7,7 +7,7 @@ use opencv::core::Mat;
 use opencv::prelude::*;
 
 use crate::attributes::{Attribute, Emotion, Estimate, Gender};
-use crate::crop::{CropError, crop_face};
+use crate::crop::{CropError, crop_face, mirror};
 use crate::geometry::BoundingBox;
 use crate::model::Model;
 use crate::parameters::{ClassifierParameters, Parameters};
@@ -133,11 +133,9 @@ impl<A: Attribute> NetworkExplainer<A> {
         parameters: &ClassifierParameters,
     ) -> Result<Explanation, ExplainError> {
         let crop = crop_face(gray, face, parameters.margin, self.model.input_size())?;
-        let pixels = crop.data_bytes().map_err(CropError::from)?;
         let position = target.map_or_else(|| answer.best_position(), A::position);
         let saliency = self
-            .explainer(method)
-            .and_then(|explainer| explainer.explain(pixels, Neuron::class(position)))
+            .explain_crop(&crop, position, method, parameters.mirror)
             .map_err(|error| ExplainError::Network { task: A::TASK, error })?;
         Ok(Explanation {
             task: A::TASK,
@@ -147,6 +145,23 @@ impl<A: Attribute> NetworkExplainer<A> {
             crop,
             saliency,
         })
+    }
+
+    /// As the classifier does, with the mirrored crop or without.
+    fn explain_crop(
+        &mut self,
+        crop: &Mat,
+        position: usize,
+        method: Method,
+        with_mirrored: bool,
+    ) -> Result<Saliency, SaliencyError> {
+        let explainer = self.explainer(method)?;
+        let saliency = explainer.explain(crop.data_bytes()?, Neuron::class(position))?;
+        if !with_mirrored {
+            return Ok(saliency);
+        }
+        let mirrored = explainer.explain(mirror(crop)?.data_bytes()?, Neuron::class(position))?;
+        Ok(saliency.averaged_with_mirrored(&mirrored))
     }
 
     fn explainer(&mut self, method: Method) -> Result<&Explainer, SaliencyError> {
@@ -163,20 +178,57 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::classifier::Classifier;
+    use crate::encoding::{ByteOrder, Encoding};
     use crate::frame::Frame;
     use crate::parameters::SaliencyTarget;
     use crate::saliency::sheet::draw_sheet;
     use crate::source::read_bgr;
     use crate::track::Tracker;
 
+    fn portrait() -> Mat {
+        let bgr = read_bgr(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/astronaut.jpg")).unwrap();
+        Frame::from_bgr(&bgr).unwrap().to_gray().unwrap()
+    }
+
+    #[test]
+    fn an_answer_that_is_averaged_with_the_mirrored_crop_is_explained_so() {
+        let mut parameters = Parameters::default();
+        parameters.gender.enabled = false;
+        parameters.emotion.mirror = true;
+        let pipeline = Pipeline::new(parameters.clone()).unwrap();
+        let classifier = Classifier::<Emotion>::load(None).unwrap();
+        let mut explainer = FaceExplainer::new(&pipeline);
+        let gray = portrait();
+        let roi = BoundingBox { x: 165, y: 60, width: 120, height: 140 };
+        let mirrored_roi = BoundingBox { x: gray.cols() - roi.right(), ..roi };
+        let id = Tracker::default().update(&[roi])[0];
+        let mut explain = |gray: &Mat, roi| {
+            let emotion = classifier.classify(gray, roi, &parameters.emotion).unwrap();
+            let confidence = emotion.confidence;
+            let face = FaceAttributes { id, roi, emotion: Some(emotion), gender: None };
+            let explanation = explainer.explain(gray, &face, &parameters).unwrap().remove(0);
+            assert!((explanation.probability - confidence).abs() < 1e-6);
+            explanation.saliency.values
+        };
+        let values = explain(&gray, roi);
+        let mirrored = explain(&mirror(&gray).unwrap(), mirrored_roi);
+        let peak = values.iter().fold(0.0_f32, |peak, value| peak.max(value.abs()));
+        for (row, mirrored) in values.chunks_exact(64).zip(mirrored.chunks_exact(64)) {
+            let differences = row.iter().zip(mirrored.iter().rev()).map(|(a, b)| (a - b).abs());
+            // Scaling the mirrored picture rounds some pixels of the crop the other way.
+            assert!(differences.fold(0.0, f32::max) < 0.1 * peak);
+        }
+    }
+
     #[test]
     fn the_answers_of_the_pipeline_are_explained_from_its_crops() {
         let mut parameters = Parameters::default();
         let mut pipeline = Pipeline::new(parameters.clone()).unwrap();
-        let bgr = read_bgr(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/astronaut.jpg")).unwrap();
-        let frame = Frame::from_bgr(&bgr).unwrap();
+        let gray = portrait();
+        let (width, height, pixels) = (gray.cols() as usize, gray.rows() as usize, gray.data_bytes().unwrap());
+        let frame = Frame::new(width, height, width, Encoding::Mono8, ByteOrder::LittleEndian, pixels).unwrap();
         let face = pipeline.process(&frame).unwrap().remove(0);
-        let gray = frame.to_gray().unwrap();
         let mut explainer = FaceExplainer::new(&pipeline);
 
         let explained = explainer.explain(&gray, &face, &parameters).unwrap();
