@@ -20,6 +20,7 @@ pub mod architecture;
 pub mod attributes;
 pub mod classifier;
 pub mod crop;
+pub mod dataset;
 pub mod detect;
 pub mod encoding;
 pub mod evaluation;

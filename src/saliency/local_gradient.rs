@@ -166,10 +166,10 @@ impl Maps {
             for ((rows, columns), g) in self.windows(window).zip(g) {
                 let mut best = (f32::NEG_INFINITY, None);
                 for row in rows {
-                    let start = row * self.columns;
-                    for position in start + columns.start..start + columns.end {
-                        if x[position] > best.0 {
-                            best = (x[position], Some(position));
+                    let start = row * self.columns + columns.start;
+                    for (position, &value) in (start..).zip(&x[start..start + columns.len()]) {
+                        if value > best.0 {
+                            best = (value, Some(position));
                         }
                     }
                 }

@@ -7,6 +7,7 @@
 //! An [`Explainer`] is made from the very [`Model`] that classifies: the forward pass and the weights are the same, and the
 //! gradient is wired behind it for tract to run.
 
+pub mod face;
 mod graph;
 mod local_gradient;
 pub mod render;
@@ -97,6 +98,21 @@ pub struct Saliency {
     pub probabilities: Vec<f32>,
 }
 
+impl Saliency {
+    /// The mean with what explains the mirrored picture, whose left is this one's right.
+    pub(crate) fn averaged_with_mirrored(mut self, mirrored: &Self) -> Self {
+        let width = self.size.width as usize;
+        let rows = self.values.chunks_exact_mut(width).zip(mirrored.values.chunks_exact(width));
+        for (value, other) in rows.flat_map(|(row, mirrored)| row.iter_mut().zip(mirrored.iter().rev())) {
+            *value = (*value + other) / 2.0;
+        }
+        for (probability, other) in self.probabilities.iter_mut().zip(&mirrored.probabilities) {
+            *probability = (*probability + other) / 2.0;
+        }
+        self
+    }
+}
+
 /// Explains the values of one layer of a network, by one method.
 pub struct Explainer {
     plan: Arc<TypedRunnableModel>,
@@ -159,6 +175,11 @@ impl Explainer {
         gradient.model.select_output_outlets(&outputs)?;
         let plan = gradient.model.into_optimized()?.into_runnable()?;
         Ok(Self { plan, input: model.input(), layer: layer.to_owned(), layer_shape, method })
+    }
+
+    /// How it explains.
+    pub fn method(&self) -> Method {
+        self.method
     }
 
     /// Explains one neuron's value for one picture, given as to [`Model::run`].
