@@ -62,11 +62,6 @@ impl<A: BuiltIn> Classifier<A> {
         Arc::clone(&self.model)
     }
 
-    /// The network.
-    pub fn model(&self) -> &Model {
-        &self.model
-    }
-
     /// Classifies the face in the box `face` of `gray` (height x width, 8-bit, one channel).
     ///
     /// # Errors

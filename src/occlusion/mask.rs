@@ -4,6 +4,7 @@ use opencv::core::{CV_8UC1, Mat, Point, Rect, Rect2d, Scalar, Size};
 use opencv::imgproc::{self, INTER_AREA, ellipse, line, rectangle, resize};
 use opencv::prelude::*;
 
+use crate::dataset::Format;
 use crate::geometry::BoundingBox;
 
 /// Where the features are in pictures of faces that were aligned in one way; the face's middle is the picture's.
@@ -27,6 +28,15 @@ impl FaceLayout {
     pub const FER_2013: Self = Self { eye_distance: 0.38, eyes_y: 0.38, mouth_y: 0.79 };
     /// UTKFace, aligned and cropped.
     pub const UTKFACE: Self = Self { eye_distance: 0.39, eyes_y: 0.29, mouth_y: 0.70 };
+
+    /// The layout of the pictures of that form, if it is known; class folders are taken for faces like those of FER-2013.
+    pub fn of(format: Format) -> Option<Self> {
+        match format {
+            Format::Folders | Format::Fer2013 => Some(Self::FER_2013),
+            Format::Utkface => Some(Self::UTKFACE),
+            Format::ImdbWiki => None,
+        }
+    }
 }
 
 /// What is done to a face.

@@ -4,10 +4,9 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use opencv::core::Mat;
-use opencv::prelude::*;
 
 use crate::attributes::{Attribute, Emotion, Estimate, Gender};
-use crate::crop::{CropError, crop_face, mirror};
+use crate::crop::{CropError, crop_face};
 use crate::geometry::BoundingBox;
 use crate::model::Model;
 use crate::parameters::{ClassifierParameters, Parameters};
@@ -135,7 +134,8 @@ impl<A: Attribute> NetworkExplainer<A> {
         let crop = crop_face(gray, face, parameters.margin, self.model.input_size())?;
         let position = target.map_or_else(|| answer.best_position(), A::position);
         let saliency = self
-            .explain_crop(&crop, position, method, parameters.mirror)
+            .explainer(method)
+            .and_then(|explainer| explainer.explain_crop(&crop, Neuron::class(position), parameters.mirror))
             .map_err(|error| ExplainError::Network { task: A::TASK, error })?;
         Ok(Explanation {
             task: A::TASK,
@@ -145,23 +145,6 @@ impl<A: Attribute> NetworkExplainer<A> {
             crop,
             saliency,
         })
-    }
-
-    /// As the classifier does, with the mirrored crop or without.
-    fn explain_crop(
-        &mut self,
-        crop: &Mat,
-        position: usize,
-        method: Method,
-        with_mirrored: bool,
-    ) -> Result<Saliency, SaliencyError> {
-        let explainer = self.explainer(method)?;
-        let saliency = explainer.explain(crop.data_bytes()?, Neuron::class(position))?;
-        if !with_mirrored {
-            return Ok(saliency);
-        }
-        let mirrored = explainer.explain(mirror(crop)?.data_bytes()?, Neuron::class(position))?;
-        Ok(saliency.averaged_with_mirrored(&mirrored))
     }
 
     fn explainer(&mut self, method: Method) -> Result<&Explainer, SaliencyError> {
@@ -177,8 +160,11 @@ impl<A: Attribute> NetworkExplainer<A> {
 mod tests {
     use std::path::Path;
 
+    use opencv::prelude::*;
+
     use super::*;
     use crate::classifier::Classifier;
+    use crate::crop::mirror;
     use crate::encoding::{ByteOrder, Encoding};
     use crate::frame::Frame;
     use crate::parameters::SaliencyTarget;

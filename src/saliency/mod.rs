@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use tract_onnx::pb::GraphProto;
 use tract_onnx::prelude::*;
 
+use crate::crop::mirror;
 use crate::model::{Model, ModelInput, RunError};
 use crate::panics::catch_panic;
 use graph::GradientGraph;
@@ -100,7 +101,7 @@ pub struct Saliency {
 
 impl Saliency {
     /// The mean with what explains the mirrored picture, whose left is this one's right.
-    pub(crate) fn averaged_with_mirrored(mut self, mirrored: &Self) -> Self {
+    fn averaged_with_mirrored(mut self, mirrored: &Self) -> Self {
         let width = self.size.width as usize;
         let rows = self.values.chunks_exact_mut(width).zip(mirrored.values.chunks_exact(width));
         for (value, other) in rows.flat_map(|(row, mirrored)| row.iter_mut().zip(mirrored.iter().rev())) {
@@ -195,6 +196,20 @@ impl Explainer {
             _ => return Err(SaliencyError::Tract(format!("{} outputs", outputs.len()))),
         };
         Ok(Saliency { size: self.input.size, values, probabilities: elements(&outputs[0])? })
+    }
+
+    /// Explains one neuron's value for a face's crop (8-bit, one channel) as its classifier answers: from the crop alone, or
+    /// averaged with what explains the mirrored crop.
+    ///
+    /// # Errors
+    /// As [`Explainer::explain`].
+    pub fn explain_crop(&self, crop: &Mat, neuron: Neuron, with_mirrored: bool) -> Result<Saliency, SaliencyError> {
+        let saliency = self.explain(crop.data_bytes()?, neuron)?;
+        if !with_mirrored {
+            return Ok(saliency);
+        }
+        let mirrored = self.explain(mirror(crop)?.data_bytes()?, neuron)?;
+        Ok(saliency.averaged_with_mirrored(&mirrored))
     }
 
     /// A tensor of the layer's shape that is 1 at `neuron` and 0 elsewhere.

@@ -3,7 +3,6 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use clap::ValueEnum;
 use face_attributes::attributes::{Attribute, Emotion, Gender};
 use face_attributes::classifier::{BuiltIn, Classifier};
 use face_attributes::dataset::{Dataset, DatasetSpec, Labelled, LeftOut};
@@ -18,6 +17,7 @@ use serde::Serialize;
 
 use crate::Outcome;
 use crate::progress::progress_bar;
+use crate::task::Task;
 
 /// Measure how often a network is right on labelled pictures that each show one face and little else.
 #[derive(clap::Args)]
@@ -61,12 +61,6 @@ pub struct Args {
     /// calibration is reported.
     #[arg(long, conflicts_with_all = ["mirror", "card"])]
     fit_temperature: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Task {
-    Emotion,
-    Gender,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {

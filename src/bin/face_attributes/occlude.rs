@@ -1,26 +1,25 @@
 //! `face_attributes occlude`: how a network's answers change when parts of the faces are hidden.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::ValueEnum;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
 use face_attributes::attributes::{Emotion, Gender};
 use face_attributes::classifier::{BuiltIn, Classifier};
 use face_attributes::crop::crop_face;
-use face_attributes::evaluation::dataset::{LabelledImage, class_folders, utkface};
+use face_attributes::dataset::{DatasetSpec, Labelled, Picture, Sample};
 use face_attributes::geometry::BoundingBox;
 use face_attributes::mean_picture::MeanPicture;
 use face_attributes::occlusion::figures::{Mean, OcclusionFigures, Trial};
 use face_attributes::occlusion::map::sensitivity;
 use face_attributes::occlusion::mask::{FaceLayout, Mask, Occlusion, place_in_crop};
 use face_attributes::parameter_file::read_parameter_file;
-use face_attributes::parameters::{ClassifierParameters, Parameters};
+use face_attributes::parameters::Parameters;
 use face_attributes::saliency::render::{heat_map, picture_of, stretched};
 use face_attributes::saliency::sheet::{Row, Tile, draw_sheet};
-use face_attributes::source::read_gray;
 use indicatif::ProgressBar;
 use opencv::core::{Mat, Size};
 use opencv::imgcodecs::imwrite_def;
@@ -41,19 +40,15 @@ pub struct Args {
     /// What is classified.
     #[arg(long)]
     task: Task,
-    /// How the images are labelled, and how their faces are aligned.
-    #[arg(long, default_value = "folders")]
-    format: Format,
+    #[command(flatten)]
+    data: DatasetSpec,
     /// What is hidden; glasses are drawn on, with clear and with dark lenses.
     #[arg(long, default_value = "all")]
     region: Region,
-    /// What to add around the image on each side, as a fraction of its longer side, by continuing its border; 0 for folders
-    /// and 0.4 for utkface where nothing is given.
+    /// What to add around the image on each side, as a fraction of its longer side, by continuing its border; 0.4 for
+    /// utkface and 0 for the others where nothing is given.
     #[arg(long, value_name = "FRACTION")]
     margin: Option<f64>,
-    /// Smallest age in years, for utkface; 18 where nothing is given, 0 for children as well.
-    #[arg(long, value_name = "YEARS")]
-    min_age: Option<u32>,
     /// ROS 2 parameter file, the same that the node reads; only the network is taken from it.
     #[arg(long, value_name = "FILE")]
     params: Option<PathBuf>,
@@ -70,9 +65,6 @@ pub struct Args {
     /// Print the figures as one JSON object.
     #[arg(long)]
     json: bool,
-    /// The folder with the images.
-    #[arg(value_name = "DIR")]
-    folder: PathBuf,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -96,107 +88,53 @@ impl Region {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// DIR/<class>/<image>, with a folder for each class; the faces as a Haar cascade boxes them, as in FER-2013.
-    Folders,
-    /// UTKFace, aligned and cropped: DIR/<age>_<gender>_<race>_<date>.jpg.chip.jpg (gender only).
-    Utkface,
-}
-
-impl Format {
-    fn layout(self) -> FaceLayout {
-        match self {
-            Self::Folders => FaceLayout::FER_2013,
-            Self::Utkface => FaceLayout::UTKFACE,
-        }
-    }
-
-    fn default_margin(self) -> f64 {
-        match self {
-            Self::Folders => 0.0,
-            Self::Utkface => 0.4,
-        }
-    }
-}
-
-const ADULT_YEARS: u32 = 18;
-
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
+    match args.task {
+        Task::Emotion => run_task::<Emotion>(args),
+        Task::Gender => run_task::<Gender>(args),
+    }
+}
+
+fn run_task<A: BuiltIn + Labelled>(args: &Args) -> anyhow::Result<Outcome> {
     let parameters = parameters(args)?;
     let parameters = args.task.parameters(&parameters);
-    match (args.task, args.format) {
-        (_, Format::Folders) if args.min_age.is_some() => {
-            bail!("--min-age needs --format utkface: class folders say nothing of age")
-        }
-        (Task::Emotion, Format::Utkface) => bail!("--format utkface labels gender, not emotion"),
-        (Task::Emotion, Format::Folders) => study::<Emotion>(args, parameters, &class_folders(&args.folder)?, 0),
-        (Task::Gender, Format::Folders) => study::<Gender>(args, parameters, &class_folders(&args.folder)?, 0),
-        (Task::Gender, Format::Utkface) => {
-            let (images, failed) = utkface_images(args)?;
-            study(args, parameters, &images, failed)
-        }
+    let dataset = args.data.load::<A>()?;
+    let layout = FaceLayout::of(args.data.format)
+        .with_context(|| format!("it is not known where eyes and mouths are in {} pictures", args.data.format))?;
+    dataset.refused.iter().for_each(|error| eprintln!("error: {error}"));
+    let occlusions = args.region.occlusions();
+    let mut study = Study {
+        classifier: Classifier::load(parameters.model_path())?,
+        margin: parameters.margin,
+        layout,
+        occlusions,
+        masks: None,
+        trials: vec![Vec::new(); occlusions.len()],
+        progress: progress_bar("faces"),
+        failed: dataset.refused.len() as u64,
+    };
+    study.hide_regions(&dataset.samples);
+    let report = study.report();
+    let text = if args.json { serde_json::to_string(&report)? } else { report.to_text() };
+    writeln!(io::stdout(), "{text}")?;
+    if let Some(path) = &args.out {
+        let sheet = draw_sheet(&study.maps(&dataset.samples, args.average)?)?;
+        let written = imwrite_def(path, &sheet).with_context(|| format!("cannot write {}", path.display()))?;
+        anyhow::ensure!(written, "cannot write {}", path.display());
     }
+    Ok(if study.failed > 0 { Outcome::AnInputFailed } else { Outcome::Done })
 }
 
 /// The parameters with the options in place of what the file says.
 fn parameters(args: &Args) -> anyhow::Result<Parameters> {
     let task = args.task.name();
-    let margin = args.margin.unwrap_or(args.format.default_margin());
+    let margin = args.margin.unwrap_or(args.data.format.default_margin());
     let mut parameters = args.params.as_deref().map(read_parameter_file).transpose()?.unwrap_or_default();
     parameters = parameters.with(&format!("{task}.margin"), margin.into())?;
     if let Some(model) = &args.model {
         parameters = parameters.with(&format!("{task}.model"), model.as_str().into())?;
     }
     Ok(parameters)
-}
-
-fn utkface_images(args: &Args) -> anyhow::Result<(Vec<LabelledImage<Gender>>, u64)> {
-    let min_age = args.min_age.unwrap_or(ADULT_YEARS);
-    let (mut images, mut failed) = (Vec::new(), 0);
-    for face in utkface(&args.folder)? {
-        match face {
-            Ok(face) if face.age_years >= min_age => {
-                images.push(LabelledImage { path: face.path, truth: face.gender });
-            }
-            Ok(_) => {}
-            Err(error) => {
-                failed += 1;
-                eprintln!("error: {error}");
-            }
-        }
-    }
-    Ok((images, failed))
-}
-
-fn study<A: BuiltIn>(
-    args: &Args,
-    parameters: &ClassifierParameters,
-    images: &[LabelledImage<A>],
-    failed: u64,
-) -> anyhow::Result<Outcome> {
-    let occlusions = args.region.occlusions();
-    let mut study = Study {
-        classifier: Classifier::load(parameters.model_path())?,
-        margin: parameters.margin,
-        layout: args.format.layout(),
-        occlusions,
-        masks: None,
-        trials: vec![Vec::new(); occlusions.len()],
-        progress: progress_bar("faces"),
-        failed,
-    };
-    study.hide_regions(images);
-    let report = study.report();
-    let text = if args.json { serde_json::to_string(&report)? } else { report.to_text() };
-    writeln!(io::stdout(), "{text}")?;
-    if let Some(path) = &args.out {
-        let rows = study.maps(images, args.average)?;
-        let written =
-            imwrite_def(path, &draw_sheet(&rows)?).with_context(|| format!("cannot write {}", path.display()))?;
-        anyhow::ensure!(written, "cannot write {}", path.display());
-    }
-    Ok(if study.failed > 0 { Outcome::AnInputFailed } else { Outcome::Done })
 }
 
 struct Study<A> {
@@ -213,20 +151,20 @@ struct Study<A> {
 }
 
 impl<A: BuiltIn> Study<A> {
-    fn hide_regions(&mut self, images: &[LabelledImage<A>]) {
-        self.progress.set_length(images.len() as u64);
-        for image in images {
-            if let Err(error) = self.hide_regions_in(image) {
-                self.fail(&image.path, &error);
+    fn hide_regions(&mut self, samples: &[Sample<A>]) {
+        self.progress.set_length(samples.len() as u64);
+        for sample in samples {
+            if let Err(error) = self.hide_regions_in(sample) {
+                self.fail(&sample.picture, &error);
             }
             self.progress.inc(1);
         }
         self.progress.finish_and_clear();
     }
 
-    fn hide_regions_in(&mut self, image: &LabelledImage<A>) -> anyhow::Result<()> {
-        let truth = position(image.truth)?;
-        let (crop, size) = self.crop(&image.path)?;
+    fn hide_regions_in(&mut self, sample: &Sample<A>) -> anyhow::Result<()> {
+        let truth = sample.truth.position();
+        let (crop, size) = self.crop(&sample.picture)?;
         let pixels = crop.data_bytes()?;
         let model = self.classifier.model();
         let before = model.run(pixels)?;
@@ -248,28 +186,28 @@ impl<A: BuiltIn> Study<A> {
     }
 
     /// The crop that the network takes, and the size of the picture that it was made of.
-    fn crop(&self, path: &Path) -> anyhow::Result<(Mat, Size)> {
-        let gray = read_gray(path)?;
+    fn crop(&self, picture: &Picture) -> anyhow::Result<(Mat, Size)> {
+        let gray = picture.read_gray()?;
         let whole = BoundingBox::of_image(gray.cols(), gray.rows());
         Ok((crop_face(&gray, whole, self.margin, self.classifier.model().input_size())?, gray.size()?))
     }
 
     /// By class, the mean face and how far the class's probability falls where it is hidden.
-    fn maps(&mut self, images: &[LabelledImage<A>], count: usize) -> anyhow::Result<Vec<Row>> {
+    fn maps(&mut self, samples: &[Sample<A>], count: usize) -> anyhow::Result<Vec<Row>> {
         let size = self.classifier.model().input_size();
         let (mut faces, mut falls, mut all) = (Vec::new(), Vec::new(), MeanPicture::default());
         for class in A::CLASSES {
-            let of_class: Vec<_> = images.iter().filter(|image| image.truth == *class).collect();
+            let of_class: Vec<_> = samples.iter().filter(|sample| sample.truth == *class).collect();
             let (mut face, mut fall) = (MeanPicture::default(), MeanPicture::default());
-            for image in spread(&of_class, count) {
-                match self.sensitivity(image) {
+            for sample in spread(&of_class, count) {
+                match self.sensitivity(sample) {
                     Ok((crop, map)) => {
                         let pixels = crop.data_bytes()?.iter().map(|pixel| f32::from(*pixel));
                         face.add(pixels.clone());
                         all.add(pixels);
                         fall.add(map.into_iter());
                     }
-                    Err(error) => self.fail(&image.path, &error),
+                    Err(error) => self.fail(&sample.picture, &error),
                 }
             }
             if face.count() > 0 {
@@ -294,9 +232,9 @@ impl<A: BuiltIn> Study<A> {
         self.occlusions.iter().zip(masks).map(tile).collect()
     }
 
-    fn sensitivity(&self, image: &LabelledImage<A>) -> anyhow::Result<(Mat, Vec<f32>)> {
-        let class = position(image.truth)?;
-        let (crop, _) = self.crop(&image.path)?;
+    fn sensitivity(&self, sample: &Sample<A>) -> anyhow::Result<(Mat, Vec<f32>)> {
+        let class = sample.truth.position();
+        let (crop, _) = self.crop(&sample.picture)?;
         let model = self.classifier.model();
         let map = sensitivity(crop.data_bytes()?, model.input_size(), |pixels| {
             anyhow::Ok(model.run(pixels)?.get(class).copied().unwrap_or(0.0))
@@ -304,9 +242,9 @@ impl<A: BuiltIn> Study<A> {
         Ok((crop, map))
     }
 
-    fn fail(&mut self, path: &Path, error: &anyhow::Error) {
+    fn fail(&mut self, picture: &Picture, error: &anyhow::Error) {
         self.failed += 1;
-        self.progress.suspend(|| eprintln!("error: {}: {error:#}", path.display()));
+        self.progress.suspend(|| eprintln!("error: {picture}: {error:#}"));
     }
 
     fn report(&self) -> Report {
@@ -321,10 +259,6 @@ impl<A: BuiltIn> Study<A> {
             failed: self.failed,
         }
     }
-}
-
-fn position<A: BuiltIn>(class: A) -> anyhow::Result<usize> {
-    A::CLASSES.iter().position(|other| *other == class).with_context(|| format!("{class:?} is no class"))
 }
 
 #[derive(Serialize)]

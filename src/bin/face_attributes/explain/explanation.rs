@@ -1,15 +1,13 @@
 //! A network, and what of it is explained.
 
-use std::path::Path;
-
-use anyhow::{Context, bail};
+use anyhow::bail;
 use face_attributes::attributes::{Attribute, Estimate};
 use face_attributes::classifier::{BuiltIn, Classifier};
 use face_attributes::crop::crop_face;
 use face_attributes::geometry::BoundingBox;
+use face_attributes::parameters::ClassifierParameters;
 use face_attributes::saliency::{Explainer, Neuron, Saliency};
 use opencv::core::{Mat, Size};
-use opencv::prelude::*;
 
 use super::{Args, PREDICTED};
 
@@ -25,6 +23,7 @@ enum Target<A> {
 /// A network and its explainer.
 pub struct Explanation<A> {
     classifier: Classifier<A>,
+    parameters: ClassifierParameters,
     explainer: Explainer,
     target: Target<A>,
 }
@@ -40,19 +39,21 @@ pub struct Explained<A> {
 }
 
 impl<A: BuiltIn> Explanation<A> {
-    /// Loads the network at `path`, or the one that is built in where `path` is `None`.
-    pub fn new(args: &Args, path: Option<&Path>) -> anyhow::Result<Self> {
-        let classifier = Classifier::load(path)?;
+    /// Loads the network that the parameters name.
+    pub fn new(args: &Args, parameters: &ClassifierParameters) -> anyhow::Result<Self> {
+        let classifier = Classifier::load(parameters.model_path())?;
         let target = match args.neuron {
             Some(neuron) => Target::Neuron(neuron),
             None if args.target == PREDICTED => Target::Predicted,
             None => Target::Class(class_named(&args.target)?),
         };
         let explainer = match &args.layer {
-            Some(layer) => Explainer::of_layer(classifier.model(), args.method, layer)?,
-            None => Explainer::of_classes(classifier.model(), args.method)?,
+            Some(layer) => Explainer::of_layer(&classifier.model(), args.method, layer)?,
+            None => Explainer::of_classes(&classifier.model(), args.method)?,
         };
-        Ok(Self { classifier, explainer, target })
+        // No answer is withheld here.
+        let parameters = ClassifierParameters { min_confidence: 0.0, ..parameters.clone() };
+        Ok(Self { classifier, parameters, explainer, target })
     }
 
     /// The size of the picture that the network takes, in pixels.
@@ -61,35 +62,26 @@ impl<A: BuiltIn> Explanation<A> {
     }
 
     /// Explains the face in the box `face` of `gray`, cropped as the classifier does.
-    pub fn explain(&self, gray: &Mat, face: BoundingBox, margin: f64) -> anyhow::Result<Explained<A>> {
-        self.explain_target(gray, face, margin, self.target)
+    pub fn explain(&self, gray: &Mat, face: BoundingBox) -> anyhow::Result<Explained<A>> {
+        self.explain_target(gray, face, self.target)
     }
 
     /// Explains what in the face speaks for `class`.
-    pub fn explain_class(&self, gray: &Mat, face: BoundingBox, margin: f64, class: A) -> anyhow::Result<Explained<A>> {
-        self.explain_target(gray, face, margin, Target::Class(class))
+    pub fn explain_class(&self, gray: &Mat, face: BoundingBox, class: A) -> anyhow::Result<Explained<A>> {
+        self.explain_target(gray, face, Target::Class(class))
     }
 
-    fn explain_target(
-        &self,
-        gray: &Mat,
-        face: BoundingBox,
-        margin: f64,
-        target: Target<A>,
-    ) -> anyhow::Result<Explained<A>> {
-        let model = self.classifier.model();
-        let crop = crop_face(gray, face, margin, model.input_size())?;
-        let pixels = crop.data_bytes()?;
-        let estimate = Estimate::from_probabilities(model.run(pixels)?, 0.0);
+    fn explain_target(&self, gray: &Mat, face: BoundingBox, target: Target<A>) -> anyhow::Result<Explained<A>> {
+        let estimate = self.classifier.classify(gray, face, &self.parameters)?;
+        let crop = crop_face(gray, face, self.parameters.margin, self.input_size())?;
         let (class, neuron) = match target {
+            // In the mirrored face a neuron looks at another place, so there is no average to explain.
             Target::Neuron(neuron) => (None, neuron),
-            Target::Class(class) => (Some(class), neuron_of(class)?),
-            Target::Predicted => {
-                let class = estimate.label.context("the network answers with no number")?;
-                (Some(class), neuron_of(class)?)
-            }
+            Target::Class(class) => (Some(class), Neuron::class(class.position())),
+            Target::Predicted => (estimate.label, Neuron::class(estimate.best_position())),
         };
-        let saliency = self.explainer.explain(pixels, neuron)?;
+        let with_mirrored = self.parameters.mirror && class.is_some();
+        let saliency = self.explainer.explain_crop(&crop, neuron, with_mirrored)?;
         Ok(Explained { crop, estimate, class, saliency })
     }
 }
@@ -102,9 +94,4 @@ fn class_named<A: Attribute>(name: &str) -> anyhow::Result<A> {
             bail!("--target: '{name}' is no class of {}, which are {}", A::TASK, classes.join(", "))
         }
     }
-}
-
-fn neuron_of<A: Attribute>(class: A) -> anyhow::Result<Neuron> {
-    let position = A::CLASSES.iter().position(|other| *other == class);
-    Ok(Neuron::class(position.with_context(|| format!("{class:?} is no class of {}", A::TASK))?))
 }

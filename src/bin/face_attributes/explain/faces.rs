@@ -8,7 +8,7 @@ use face_attributes::classifier::BuiltIn;
 use face_attributes::detect::FaceDetector;
 use face_attributes::frame::Frame;
 use face_attributes::geometry::BoundingBox;
-use face_attributes::parameters::Parameters;
+use face_attributes::parameters::DetectorParameters;
 use face_attributes::report::RoiReport;
 use face_attributes::saliency::render::{display, draw_saliency};
 use face_attributes::saliency::sheet::{Row, Tile, draw_sheet};
@@ -42,8 +42,12 @@ struct FaceReport<'a> {
     saliency: &'a [f32],
 }
 
-pub fn run<A: BuiltIn>(args: &Args, parameters: &Parameters, explanation: &Explanation<A>) -> anyhow::Result<Outcome> {
-    let detector = if args.cropped { None } else { Some(FaceDetector::load(parameters.detector.cascade_path())?) };
+pub fn run<A: BuiltIn>(
+    args: &Args,
+    parameters: &DetectorParameters,
+    explanation: &Explanation<A>,
+) -> anyhow::Result<Outcome> {
+    let detector = if args.cropped { None } else { Some(FaceDetector::load(parameters.cascade_path())?) };
     let mut faces = Faces { args, parameters, explanation, detector, rows: Vec::new(), failed: false };
     for path in &args.images {
         match if path.is_dir() { images_in(path) } else { Ok(vec![path.clone()]) } {
@@ -61,7 +65,7 @@ pub fn run<A: BuiltIn>(args: &Args, parameters: &Parameters, explanation: &Expla
 
 struct Faces<'a, A> {
     args: &'a Args,
-    parameters: &'a Parameters,
+    parameters: &'a DetectorParameters,
     explanation: &'a Explanation<A>,
     /// `None` where each picture is a face.
     detector: Option<FaceDetector>,
@@ -94,12 +98,11 @@ impl<A: BuiltIn> Faces<'_, A> {
             }
             Some(detector) => {
                 let gray = Frame::from_bgr(&read_bgr(file)?)?.to_gray()?;
-                let faces = detector.detect(&gray, &self.parameters.detector)?;
+                let faces = detector.detect(&gray, self.parameters)?;
                 (gray, faces)
             }
         };
-        let margin = self.args.task.parameters(self.parameters).margin;
-        faces.into_iter().map(|face| Ok((face, self.explanation.explain(&gray, face, margin)?))).collect()
+        faces.into_iter().map(|face| Ok((face, self.explanation.explain(&gray, face)?))).collect()
     }
 
     fn report(&mut self, file: &Path, face: BoundingBox, explained: &Explained<A>) -> anyhow::Result<()> {

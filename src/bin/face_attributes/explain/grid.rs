@@ -1,17 +1,16 @@
 //! The paper's Figure 8 for a folder of labelled faces: samples of each class with their saliency, and the class's means.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context;
 use clap::ValueEnum;
 use face_attributes::classifier::BuiltIn;
-use face_attributes::evaluation::dataset::class_folders;
+use face_attributes::dataset::{Picture, class_folders};
 use face_attributes::geometry::BoundingBox;
 use face_attributes::mean_picture::MeanPicture;
-use face_attributes::parameters::Parameters;
+use face_attributes::parameters::ClassifierParameters;
 use face_attributes::saliency::render::{display, heat_map, stretched};
 use face_attributes::saliency::sheet::{Row, Tile, draw_sheet};
-use face_attributes::source::read_gray;
 use indicatif::ProgressBar;
 use opencv::core::{CV_8UC1, Mat, Scalar};
 use opencv::prelude::*;
@@ -25,22 +24,22 @@ use crate::selection::spread;
 pub fn run<A: BuiltIn>(
     args: &Args,
     folder: &Path,
-    parameters: &Parameters,
+    parameters: &ClassifierParameters,
     first: Explanation<A>,
 ) -> anyhow::Result<Outcome> {
-    let second = args.second.as_deref().map(|path| Explanation::new(args, Some(path))).transpose()?;
-    let images = class_folders::<A>(folder)?;
+    let with_model = |model: &String| ClassifierParameters { model: model.clone(), ..parameters.clone() };
+    let second = args.second.as_ref().map(|model| Explanation::new(args, &with_model(model))).transpose()?;
+    let faces = class_folders::<A>(folder)?.samples;
     let mut grid = Grid {
         args,
         networks: [Some(first), second].into_iter().flatten().collect(),
-        margin: args.task.parameters(parameters).margin,
         progress: progress_bar("faces"),
         failed: false,
     };
     let mut blocks = Vec::new();
     for class in A::CLASSES {
-        let files: Vec<_> = images.iter().filter(|image| image.truth == *class).map(|image| &image.path).collect();
-        blocks.push(grid.block(*class, &files)?);
+        let of_class: Vec<_> = faces.iter().filter(|face| face.truth == *class).map(|face| &face.picture).collect();
+        blocks.push(grid.block(*class, &of_class)?);
     }
     grid.progress.finish_and_clear();
     let sheet = if args.samples > 0 { rows(args, blocks) } else { means_only(args, blocks) };
@@ -93,47 +92,46 @@ fn means_only(args: &Args, blocks: Vec<Block>) -> Vec<Row> {
 struct Grid<'a, A> {
     args: &'a Args,
     networks: Vec<Explanation<A>>,
-    margin: f64,
     progress: ProgressBar,
     failed: bool,
 }
 
 impl<A: BuiltIn> Grid<'_, A> {
-    fn block(&mut self, class: A, files: &[&PathBuf]) -> anyhow::Result<Block> {
+    fn block(&mut self, class: A, faces: &[&Picture]) -> anyhow::Result<Block> {
         let mut samples: Vec<Vec<Tile>> = (0..=self.networks.len()).map(|_| Vec::new()).collect();
-        for file in spread(files, self.args.samples) {
-            let Some(explained) = self.explain(file, None) else { continue };
+        for face in spread(faces, self.args.samples) {
+            let Some(explained) = self.explain(face, None) else { continue };
             for (line, tile) in samples.iter_mut().zip(sample_tiles(&explained)?) {
                 line.push(tile);
             }
         }
-        let means = self.means(class, files)?;
+        let means = self.means(class, faces)?;
         let lines = samples.into_iter().zip(means).map(|(samples, mean)| Line { samples, mean }).collect();
         Ok(Block { class: class.name(), lines })
     }
 
     /// The mean face, and by network the mean magnitude of the saliency towards the class.
-    fn means(&mut self, class: A, files: &[&PathBuf]) -> anyhow::Result<Vec<Tile>> {
-        let mut face = MeanPicture::default();
+    fn means(&mut self, class: A, faces: &[&Picture]) -> anyhow::Result<Vec<Tile>> {
+        let mut mean_face = MeanPicture::default();
         let mut magnitudes = vec![MeanPicture::default(); self.networks.len()];
-        for file in spread(files, self.args.average) {
-            let Some(explained) = self.explain(file, Some(class)) else { continue };
+        for face in spread(faces, self.args.average) {
+            let Some(explained) = self.explain(face, Some(class)) else { continue };
             if let Some(first) = explained.first() {
-                face.add(first.crop.data_bytes()?.iter().map(|pixel| f32::from(*pixel)));
+                mean_face.add(first.crop.data_bytes()?.iter().map(|pixel| f32::from(*pixel)));
             }
             for (magnitude, explained) in magnitudes.iter_mut().zip(&explained) {
                 magnitude.add(explained.saliency.values.iter().map(|value| value.abs()));
             }
         }
-        let caption = format!("mean of {}", face.count());
+        let caption = format!("mean of {}", mean_face.count());
         let sizes = self.networks.iter().map(Explanation::input_size);
         let mut pictures = Vec::new();
-        if face.count() == 0 {
+        if mean_face.count() == 0 {
             let blank = Mat::new_rows_cols_with_default(1, 1, CV_8UC1, Scalar::all(255.0))?;
             pictures.resize(1 + self.networks.len(), blank);
         } else {
             let size = self.networks.first().map(Explanation::input_size);
-            pictures.extend(size.map(|size| stretched(&face.mean(), size)).transpose()?);
+            pictures.extend(size.map(|size| stretched(&mean_face.mean(), size)).transpose()?);
             for (magnitude, size) in magnitudes.iter().zip(sizes) {
                 pictures.push(heat_map(&magnitude.mean(), size)?);
             }
@@ -142,8 +140,8 @@ impl<A: BuiltIn> Grid<'_, A> {
     }
 
     /// What each network says, of its target or of `class`; `None` where the file fails, which costs itself only.
-    fn explain(&mut self, file: &Path, class: Option<A>) -> Option<Vec<Explained<A>>> {
-        let explained = self.try_explain(file, class).with_context(|| file.display().to_string());
+    fn explain(&mut self, face: &Picture, class: Option<A>) -> Option<Vec<Explained<A>>> {
+        let explained = self.try_explain(face, class).with_context(|| face.to_string());
         self.progress.inc(1);
         explained
             .inspect_err(|error| {
@@ -153,12 +151,12 @@ impl<A: BuiltIn> Grid<'_, A> {
             .ok()
     }
 
-    fn try_explain(&self, file: &Path, class: Option<A>) -> anyhow::Result<Vec<Explained<A>>> {
-        let gray = read_gray(file)?;
+    fn try_explain(&self, face: &Picture, class: Option<A>) -> anyhow::Result<Vec<Explained<A>>> {
+        let gray = face.read_gray()?;
         let whole = BoundingBox::of_image(gray.cols(), gray.rows());
         let explain = |network: &Explanation<A>| match class {
-            Some(class) => network.explain_class(&gray, whole, self.margin, class),
-            None => network.explain(&gray, whole, self.margin),
+            Some(class) => network.explain_class(&gray, whole, class),
+            None => network.explain(&gray, whole),
         };
         self.networks.iter().map(explain).collect()
     }

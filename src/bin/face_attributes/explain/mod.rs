@@ -60,7 +60,7 @@ pub struct Args {
     grid: Option<PathBuf>,
     /// ONNX file of a second network to show in the grid.
     #[arg(long, value_name = "FILE", requires = "grid")]
-    second: Option<PathBuf>,
+    second: Option<String>,
     /// Samples of each class in the grid, spread evenly over its files; with 0 there are only the means, a column per class.
     #[arg(long, value_name = "N", default_value_t = 4, requires = "grid")]
     samples: usize,
@@ -94,11 +94,11 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
 
 fn run_task<A: BuiltIn>(args: &Args) -> anyhow::Result<Outcome> {
     let parameters = parameters(args)?;
-    let model = args.task.parameters(&parameters).model_path();
-    let explanation = Explanation::<A>::new(args, model)?;
+    let of_task = args.task.parameters(&parameters);
+    let explanation = Explanation::<A>::new(args, of_task)?;
     match &args.grid {
-        Some(folder) => grid::run(args, folder, &parameters, explanation),
-        None => faces::run(args, &parameters, &explanation),
+        Some(folder) => grid::run(args, folder, of_task, explanation),
+        None => faces::run(args, &parameters.detector, &explanation),
     }
 }
 
