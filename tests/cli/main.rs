@@ -4,6 +4,8 @@
 
 mod detect;
 mod evaluate;
+mod explain;
+mod occlude;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -75,4 +77,16 @@ fn parameter_file(folder: &TempDir, parameters: &str) -> PathBuf {
     let path = folder.path().join("parameters.yaml");
     fs::write(&path, format!("/**:\n  ros__parameters: {parameters}\n")).unwrap();
     path
+}
+
+/// A folder for each class, with the portrait's face in files, each cut out with so many pixels around it.
+fn class_folders(classes: &[&str], faces: &[(&str, i32)]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for class in classes {
+        fs::create_dir(folder.path().join(class)).unwrap();
+    }
+    for (name, margin) in faces {
+        write_picture(&folder.path().join(name), &face_crop(*margin));
+    }
+    folder
 }
