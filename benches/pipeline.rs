@@ -13,6 +13,7 @@ use face_attributes::geometry::BoundingBox;
 use face_attributes::model::Model;
 use face_attributes::parameters::Parameters;
 use face_attributes::pipeline::Pipeline;
+use face_attributes::saliency::{Explainer, Method, Neuron};
 use face_attributes::scene::MovingPicture;
 use face_attributes::source::read_bgr;
 use opencv::core::{Mat, Size, set_num_threads};
@@ -75,6 +76,12 @@ fn bench_network<A: BuiltIn>(criterion: &mut Criterion) -> anyhow::Result<()> {
     let pixels: Vec<u8> = (0..model.input_size().area()).map(|pixel| (pixel % 251) as u8).collect();
     model.run(&pixels)?;
     criterion.bench_function(&format!("network/{}", A::TASK), |bencher| bencher.iter(|| model.run(&pixels)));
+    for method in [Method::Guided, Method::Gradient, Method::GradCam] {
+        let explainer = Explainer::of_classes(&model, method)?;
+        explainer.explain(&pixels, Neuron::class(0))?;
+        let name = format!("saliency/{}/{method:?}", A::TASK);
+        criterion.bench_function(&name, |bencher| bencher.iter(|| explainer.explain(&pixels, Neuron::class(0))));
+    }
     Ok(())
 }
 

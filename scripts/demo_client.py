@@ -40,14 +40,11 @@ def format_message(message):
 
 
 def bgr_from_image(image):
-    """The pixels of a bgr8 or rgb8 message, height x width x 3, blue first."""
+    """The pixels of a bgr8 message, height x width x 3, blue first."""
+    if image.encoding != "bgr8":
+        raise ValueError(f"the annotated image has the encoding {image.encoding}, not bgr8")
     rows = np.frombuffer(image.data, np.uint8).reshape(image.height, image.step)
-    pixels = rows[:, : image.width * 3].reshape(image.height, image.width, 3)
-    if image.encoding == "bgr8":
-        return pixels
-    if image.encoding == "rgb8":
-        return pixels[:, :, ::-1]
-    raise ValueError(f"the annotated image has the encoding {image.encoding}, not bgr8 or rgb8")
+    return rows[:, : image.width * 3].reshape(image.height, image.width, 3)
 
 
 class DemoClient(Node):

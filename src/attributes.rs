@@ -14,6 +14,12 @@ pub trait Attribute: Copy + Eq + Debug + Send + Sync + 'static {
 
     /// The class's name, in lower case.
     fn name(self) -> &'static str;
+
+    /// The class's position in [`Attribute::CLASSES`].
+    fn position(self) -> usize {
+        // Every variant is in the list, so that the default is never taken.
+        Self::CLASSES.iter().position(|class| *class == self).unwrap_or_default()
+    }
 }
 
 /// The seven classes of FER-2013, in its order.
@@ -84,10 +90,17 @@ pub struct Estimate<A> {
 impl<A: Attribute> Estimate<A> {
     /// Picks the label from probabilities in the order of [`Attribute::CLASSES`], unless it is below `min_confidence`.
     pub fn from_probabilities(probabilities: Vec<f32>, min_confidence: f64) -> Self {
-        let best = A::CLASSES.iter().zip(&probabilities).max_by(|(_, a), (_, b)| a.total_cmp(b));
-        let confidence = best.map_or(0.0, |(_, probability)| *probability);
-        let label = best.filter(|_| confidence >= min_confidence as f32).map(|(class, _)| *class);
-        Self { label, confidence, probabilities }
+        let mut estimate = Self { label: None, confidence: 0.0, probabilities };
+        let best = estimate.best_position();
+        estimate.confidence = estimate.probabilities.get(best).copied().unwrap_or_default();
+        estimate.label = A::CLASSES.get(best).copied().filter(|_| estimate.confidence >= min_confidence as f32);
+        estimate
+    }
+
+    /// The position of the most probable class, also where the label is withheld.
+    pub fn best_position(&self) -> usize {
+        let ordered = self.probabilities.iter().enumerate().max_by(|(_, a), (_, b)| a.total_cmp(b));
+        ordered.map_or(0, |(position, _)| position)
     }
 
     /// The label's name, or [`UNKNOWN`].

@@ -2,12 +2,13 @@
 
 use std::marker::PhantomData;
 use std::path::Path;
+use std::sync::Arc;
 
 use opencv::core::Mat;
 use opencv::prelude::*;
 
 use crate::attributes::{Attribute, Estimate};
-use crate::crop::{CropError, crop_face};
+use crate::crop::{CropError, crop_face, mirror};
 use crate::geometry::BoundingBox;
 use crate::model::{Model, ModelError, RunError};
 use crate::parameters::ClassifierParameters;
@@ -39,7 +40,7 @@ pub enum ClassifyError {
 /// A network for the attribute `A`.
 #[derive(Debug)]
 pub struct Classifier<A> {
-    model: Model,
+    model: Arc<Model>,
     attribute: PhantomData<A>,
 }
 
@@ -53,7 +54,12 @@ impl<A: BuiltIn> Classifier<A> {
             Some(path) => Model::load::<A>(path)?,
             None => Model::from_bytes::<A>(&format!("built-in {}", A::TASK), A::MODEL)?,
         };
-        Ok(Self { model, attribute: PhantomData })
+        Ok(Self { model: Arc::new(model), attribute: PhantomData })
+    }
+
+    /// The network, to be shared with whatever explains its answers.
+    pub fn model(&self) -> Arc<Model> {
+        Arc::clone(&self.model)
     }
 
     /// Classifies the face in the box `face` of `gray` (height x width, 8-bit, one channel).
@@ -67,8 +73,50 @@ impl<A: BuiltIn> Classifier<A> {
         parameters: &ClassifierParameters,
     ) -> Result<Estimate<A>, ClassifyError> {
         let crop = crop_face(gray, face, parameters.margin, self.model.input_size())?;
-        let pixels = crop.data_bytes().map_err(CropError::from)?;
-        let probabilities = self.model.run(pixels).map_err(|error| ClassifyError::Network { task: A::TASK, error })?;
+        let mut probabilities = self.run(&crop)?;
+        if parameters.mirror {
+            let mirrored = self.run(&mirror(&crop).map_err(CropError::from)?)?;
+            for (probability, other) in probabilities.iter_mut().zip(mirrored) {
+                *probability = (*probability + other) / 2.0;
+            }
+        }
         Ok(Estimate::from_probabilities(probabilities, parameters.min_confidence))
+    }
+
+    fn run(&self, crop: &Mat) -> Result<Vec<f32>, ClassifyError> {
+        let pixels = crop.data_bytes().map_err(CropError::from)?;
+        self.model.run(pixels).map_err(|error| ClassifyError::Network { task: A::TASK, error })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attributes::Emotion;
+    use crate::parameters::Parameters;
+
+    /// A picture without symmetry, of another size than the network's.
+    fn lopsided() -> Mat {
+        let rows: Vec<Vec<u8>> =
+            (0..90).map(|y| (0..70).map(|x| ((3 * x + 2 * y + x * x / 9) % 256) as u8).collect()).collect();
+        Mat::from_slice_2d(&rows).unwrap()
+    }
+
+    #[test]
+    fn mirrored_answers_are_averaged() {
+        let gray = lopsided();
+        let face = BoundingBox { x: 10, y: 12, width: 40, height: 50 };
+        let mirrored_face = BoundingBox { x: 70 - 10 - 40, ..face };
+        let mirrored = mirror(&gray).unwrap();
+        let classifier = Classifier::<Emotion>::load(None).unwrap();
+        let parameters = Parameters::default().emotion;
+        let answer = |gray: &Mat, face, mirrored| {
+            let parameters = ClassifierParameters { mirror: mirrored, ..parameters.clone() };
+            classifier.classify(gray, face, &parameters).unwrap().probabilities
+        };
+        let (one, other) = (answer(&gray, face, false), answer(&mirrored, mirrored_face, false));
+        assert_ne!(one, other);
+        let mean: Vec<_> = one.iter().zip(&other).map(|(a, b)| (a + b) / 2.0).collect();
+        assert_eq!(answer(&gray, face, true), mean);
     }
 }

@@ -42,6 +42,18 @@ pub fn crop_face(gray: &impl MatTraitConst, face: BoundingBox, margin: f64, size
     Ok(crop)
 }
 
+/// The picture with left and right exchanged.
+///
+/// # Errors
+/// Only those of OpenCV.
+pub fn mirror(picture: &Mat) -> opencv::Result<Mat> {
+    /// What OpenCV calls this way of turning a picture over.
+    const ABOUT_THE_VERTICAL: i32 = 1;
+    let mut mirrored = Mat::default();
+    core::flip(picture, &mut mirrored, ABOUT_THE_VERTICAL)?;
+    Ok(mirrored)
+}
+
 /// Why a face has no crop.
 #[derive(Debug, thiserror::Error)]
 pub enum CropError {

@@ -77,19 +77,42 @@ pub enum RunError {
     NotProbabilities { output: Vec<f32> },
 }
 
+impl From<TractError> for RunError {
+    fn from(error: TractError) -> Self {
+        Self::Tract(format!("{error:#}"))
+    }
+}
+
+/// What a network takes: a grey picture of a fixed size, its pixels scaled to a range.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ModelInput {
+    pub size: Size,
+    pub pixel_range: PixelRange,
+}
+
+impl ModelInput {
+    /// The tensor `[1, 1, height, width]` of a grey 8-bit picture, given row by row without padding.
+    pub fn tensor(self, pixels: &[u8]) -> Result<Tensor, RunError> {
+        let (expected, got) = (self.size.area() as usize, pixels.len());
+        if got != expected {
+            return Err(RunError::PixelCount { expected, got });
+        }
+        let [width, height] = [self.size.width, self.size.height].map(|side| side as usize);
+        let scaled: Vec<f32> = pixels.iter().map(|pixel| self.pixel_range.scale(*pixel)).collect();
+        Tensor::from_shape(&[1, 1, height, width], &scaled).map_err(RunError::from)
+    }
+}
+
 /// A network ready to run: one grey picture in, one probability per class out.
 pub struct Model {
     plan: Arc<TypedRunnableModel>,
-    input_size: Size,
-    pixel_range: PixelRange,
+    proto: ModelProto,
+    input: ModelInput,
 }
 
 impl fmt::Debug for Model {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Model")
-            .field("input_size", &self.input_size)
-            .field("pixel_range", &self.pixel_range)
-            .finish_non_exhaustive()
+        f.debug_struct("Model").field("input", &self.input).finish_non_exhaustive()
     }
 }
 
@@ -115,24 +138,22 @@ impl Model {
         let proto = tract_onnx::onnx()
             .proto_model_for_read(&mut &*bytes)
             .map_err(|error| refuse(ModelProblem::NotOnnx(format!("{error:#}"))))?;
-        Self::from_proto::<A>(&proto).map_err(refuse)
+        Self::from_proto::<A>(proto).map_err(refuse)
     }
 
-    fn from_proto<A: Attribute>(proto: &ModelProto) -> Result<Self, ModelProblem> {
-        check_outputs(proto)?;
-        let metadata = Metadata(proto);
+    fn from_proto<A: Attribute>(proto: ModelProto) -> Result<Self, ModelProblem> {
+        check_outputs(&proto)?;
+        let metadata = Metadata(&proto);
         metadata.expect("task", A::TASK)?;
         let labels: Vec<_> = A::CLASSES.iter().map(|class| class.name()).collect();
         metadata.expect("labels", &labels.join(","))?;
         metadata.expect("input_channels", "1")?;
-        let input_size = metadata.input_size()?;
-        let pixel_range = metadata.pixel_range()?;
+        let input = ModelInput { size: metadata.input_size()?, pixel_range: metadata.pixel_range()? };
 
         // A damaged graph makes tract panic in many places, for example at a stride of 0.
         catch_panic(|| {
-            let plan = plan(proto, input_size, labels.len())?;
-            let model = Self { plan, input_size, pixel_range };
-            model.run(&vec![0; model.pixel_count()]).map_err(ModelProblem::Trial)?;
+            let model = Self { plan: plan(&proto, input.size, labels.len())?, proto, input };
+            model.run(&vec![0; input.size.area() as usize]).map_err(ModelProblem::Trial)?;
             Ok(model)
         })
         .unwrap_or_else(|panic| Err(ModelProblem::Unsupported(panic)))
@@ -140,7 +161,16 @@ impl Model {
 
     /// The size of the picture that [`Model::run`] takes, in pixels.
     pub fn input_size(&self) -> Size {
-        self.input_size
+        self.input.size
+    }
+
+    pub(crate) fn input(&self) -> ModelInput {
+        self.input
+    }
+
+    /// The file that the network was read from.
+    pub(crate) fn proto(&self) -> &ModelProto {
+        &self.proto
     }
 
     /// Runs the network on one grey 8-bit picture, given row by row without padding, of [`Model::input_size`].
@@ -150,29 +180,14 @@ impl Model {
     /// # Errors
     /// [`RunError`] where the number of pixels is not that of the input size, or the output is not what it should be.
     pub fn run(&self, pixels: &[u8]) -> Result<Vec<f32>, RunError> {
-        let (expected, got) = (self.pixel_count(), pixels.len());
-        if got != expected {
-            return Err(RunError::PixelCount { expected, got });
-        }
-        let output = self.run_tract(pixels).map_err(|error| RunError::Tract(format!("{error:#}")))?;
+        let outputs = self.plan.run(tvec!(self.input.tensor(pixels)?.into()))?;
+        let output: Vec<f32> = outputs[0].to_plain_array_view::<f32>()?.iter().copied().collect();
         let in_range = output.iter().all(|probability| (0.0..=1.0).contains(probability));
         if in_range && (output.iter().sum::<f32>() - 1.0).abs() < MAX_SUM_ERROR {
             Ok(output)
         } else {
             Err(RunError::NotProbabilities { output })
         }
-    }
-
-    fn run_tract(&self, pixels: &[u8]) -> TractResult<Vec<f32>> {
-        let [width, height] = [self.input_size.width, self.input_size.height].map(|side| side as usize);
-        let scaled = pixels.iter().map(|pixel| self.pixel_range.scale(*pixel)).collect();
-        let image = tract_ndarray::Array4::from_shape_vec((1, 1, height, width), scaled)?;
-        let outputs = self.plan.run(tvec!(Tensor::from(image).into()))?;
-        Ok(outputs[0].to_plain_array_view::<f32>()?.iter().copied().collect())
-    }
-
-    fn pixel_count(&self) -> usize {
-        self.input_size.area() as usize
     }
 }
 

@@ -43,9 +43,7 @@ pub fn read_parameter_file(path: &Path) -> Result<Parameters, ParameterFileError
         [NODE_NAME, "*", "**"].contains(&name)
     };
     let values = read_values(path, is_for_the_node)?;
-    if values.is_empty() {
-        return Err(ParameterFileError::NoSection { path: path.to_owned() });
-    }
+    let values = values.ok_or_else(|| ParameterFileError::NoSection { path: path.to_owned() })?;
     let mut parameters = Parameters::default();
     for (name, value) in values.into_iter().filter(|(name, _)| !is_of_every_node(name)) {
         parameters = parameters
@@ -55,19 +53,20 @@ pub fn read_parameter_file(path: &Path) -> Result<Parameters, ParameterFileError
     Ok(parameters)
 }
 
-/// The dotted names and the values that a ROS 2 parameter file gives to the nodes of which `is_for` holds.
+/// The dotted names and the values that a ROS 2 parameter file gives to the nodes of which `is_for` holds; `None` where it
+/// has no section for them.
 ///
 /// `is_for` is asked of a section's name, its parts joined by `/`: a node's name after its namespaces, of which `*` and
 /// `**` may stand for one and for any.
 ///
 /// # Errors
 /// [`ParameterFileError`] where the file cannot be read or is no YAML.
-pub fn read_values(path: &Path, is_for: impl Fn(&str) -> bool) -> Result<Vec<(String, Value)>, ParameterFileError> {
+pub fn read_values(path: &Path, is_for: impl Fn(&str) -> bool) -> Result<Option<Values>, ParameterFileError> {
     let text =
         fs::read_to_string(path).map_err(|error| ParameterFileError::Unreadable { path: path.to_owned(), error })?;
     let file: Value =
         serde_yaml::from_str(&text).map_err(|error| ParameterFileError::Syntax { path: path.to_owned(), error })?;
-    let mut values = Vec::new();
+    let mut values = None;
     collect_sections(&file, "", &is_for, &mut values);
     Ok(values)
 }
@@ -91,19 +90,26 @@ pub fn section_matches(section: &str, node: &str) -> bool {
     parts_match(&parts(section), &parts(node))
 }
 
+/// Dotted names and what a file gives them.
+type Values = Vec<(String, Value)>;
+
 /// Finds the values of the sections that `is_for` picks; a node's name may be nested in its namespaces.
-fn collect_sections(value: &Value, section: &str, is_for: &impl Fn(&str) -> bool, values: &mut Vec<(String, Value)>) {
+fn collect_sections(value: &Value, section: &str, is_for: &impl Fn(&str) -> bool, values: &mut Option<Values>) {
     for (key, value) in value.as_object().into_iter().flatten() {
         if key != "ros__parameters" {
             collect_sections(value, &format!("{section}/{}", key.trim_start_matches('/')), is_for, values);
         } else if is_for(section) {
-            flatten(value, "", values);
+            let values = values.get_or_insert_default();
+            // A section with nothing in it is YAML's null.
+            if !value.is_null() {
+                flatten(value, "", values);
+            }
         }
     }
 }
 
 /// Notes each leaf below `value` under its dotted name.
-fn flatten(value: &Value, name: &str, values: &mut Vec<(String, Value)>) {
+fn flatten(value: &Value, name: &str, values: &mut Values) {
     let Value::Object(group) = value else {
         values.push((name.to_owned(), value.clone()));
         return;
@@ -130,6 +136,13 @@ mod tests {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(text.as_bytes()).unwrap();
         read_parameter_file(file.path())
+    }
+
+    #[test]
+    fn a_section_may_be_empty() {
+        for section in ["/**:\n  ros__parameters:\n", "/**:\n  ros__parameters: {}\n"] {
+            assert_eq!(read(section).unwrap(), Parameters::default());
+        }
     }
 
     #[test]

@@ -11,6 +11,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::attributes::{Attribute, Emotion, Gender};
+use crate::saliency::Method;
+
 /// All parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Parameters {
@@ -22,6 +25,8 @@ pub struct Parameters {
     pub emotion: ClassifierParameters,
     /// How apparent gender is classified.
     pub gender: ClassifierParameters,
+    /// How answers are explained.
+    pub saliency: SaliencyParameters,
 }
 
 impl Default for Parameters {
@@ -36,8 +41,26 @@ impl Default for Parameters {
                 threads: 1,
             },
             // The margins make of a detector's box what each network learned on; models/README.md says how they were found.
-            emotion: ClassifierParameters { enabled: true, model: String::new(), min_confidence: 0.4, margin: 0.0 },
-            gender: ClassifierParameters { enabled: true, model: String::new(), min_confidence: 0.6, margin: 0.4 },
+            emotion: ClassifierParameters {
+                enabled: true,
+                model: String::new(),
+                min_confidence: 0.4,
+                margin: 0.0,
+                mirror: false,
+            },
+            gender: ClassifierParameters {
+                enabled: true,
+                model: String::new(),
+                min_confidence: 0.6,
+                margin: 0.4,
+                mirror: false,
+            },
+            saliency: SaliencyParameters {
+                method: Method::Guided,
+                target: SaliencyTarget::Predicted,
+                rate: 5.0,
+                overlay: false,
+            },
         }
     }
 }
@@ -93,6 +116,69 @@ pub struct ClassifierParameters {
     /// What is cropped around the face on each side, as a fraction of the face's size.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub margin: f64,
+    /// Whether the mirrored face is classified too and both answers are averaged: a little better for twice the network's time.
+    pub mirror: bool,
+}
+
+/// How answers are explained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SaliencyParameters {
+    /// What shows which pixels matter: guided back-propagation, the plain gradient, or Grad-CAM.
+    pub method: Method,
+    /// The class that is explained: the predicted one of each network, or always this one.
+    pub target: SaliencyTarget,
+    /// How many images per second are explained at most.
+    #[schemars(range(min = 0.1, max = 100.0))]
+    pub rate: f64,
+    /// Whether image_annotated shows what matters, over the faces; it then comes at saliency.rate.
+    pub overlay: bool,
+}
+
+/// The class that is explained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names are those of the classes")]
+pub enum SaliencyTarget {
+    Predicted,
+    Angry,
+    Disgust,
+    Fear,
+    Happy,
+    Sad,
+    Surprise,
+    Neutral,
+    Woman,
+    Man,
+}
+
+impl SaliencyTarget {
+    /// The emotion that it names, if it is one.
+    pub fn emotion(self) -> Option<Emotion> {
+        match self {
+            Self::Angry => Some(Emotion::Angry),
+            Self::Disgust => Some(Emotion::Disgust),
+            Self::Fear => Some(Emotion::Fear),
+            Self::Happy => Some(Emotion::Happy),
+            Self::Sad => Some(Emotion::Sad),
+            Self::Surprise => Some(Emotion::Surprise),
+            Self::Neutral => Some(Emotion::Neutral),
+            Self::Predicted | Self::Woman | Self::Man => None,
+        }
+    }
+
+    /// What the network classifies that knows it; `None` for the predicted class of each.
+    pub fn task(self) -> Option<&'static str> {
+        self.emotion().map(|_| Emotion::TASK).or(self.gender().map(|_| Gender::TASK))
+    }
+
+    /// The gender that it names, if it is one.
+    pub fn gender(self) -> Option<Gender> {
+        match self {
+            Self::Woman => Some(Gender::Woman),
+            Self::Man => Some(Gender::Man),
+            _ => None,
+        }
+    }
 }
 
 impl DetectorParameters {
@@ -250,7 +336,10 @@ fn collect_definitions(schema: &Value, default: &Value, name: &str, definitions:
         Value::Number(_) => Kind::Double,
         _ => Kind::String,
     };
-    let choices = schema["enum"].as_array().into_iter().flatten();
+    // An enum whose variants have documentation is described variant by variant.
+    let plain = schema["enum"].as_array().into_iter().flatten();
+    let documented = schema["oneOf"].as_array().into_iter().flatten();
+    let choices = plain.chain(documented.map(|variant| &variant["const"]));
     definitions.push(Definition {
         name: name.to_owned(),
         kind,
@@ -276,7 +365,7 @@ mod tests {
     #[test]
     fn each_parameter_is_described_and_its_default_is_valid() {
         let definitions = Parameters::definitions();
-        assert_eq!(definitions.len(), 14);
+        assert_eq!(definitions.len(), 20);
         assert_eq!(definitions[0].name, "image.reliability");
         for definition in definitions {
             assert!(!definition.description.is_empty(), "{}", definition.name);
@@ -308,6 +397,8 @@ mod tests {
             ("detector.scale_factor", json!(1.0), "parameter 'detector.scale_factor' takes 1.05 to 2, got 1.0"),
             ("detector.threads", json!(99), "parameter 'detector.threads' takes 1 to 64, got 99"),
             ("image.reliability", json!("maybe"), "one of best_effort, reliable, got \"maybe\""),
+            ("saliency.method", json!("lrp"), "one of guided, gradient, grad-cam, got \"lrp\""),
+            ("saliency.target", json!("glad"), "one of predicted, angry, disgust,"),
         ];
         for (name, value, reason) in refusals {
             let message = Parameters::default().with(name, value).unwrap_err().to_string();

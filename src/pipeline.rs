@@ -1,5 +1,7 @@
 //! The way of an image: frame, grey, faces, ids, crops, attributes.
 
+use std::sync::Arc;
+
 use opencv::core;
 
 use crate::attributes::{Emotion, Estimate, Gender};
@@ -7,7 +9,7 @@ use crate::classifier::{BuiltIn, Classifier, ClassifyError};
 use crate::detect::{CascadeError, FaceDetector};
 use crate::frame::Frame;
 use crate::geometry::BoundingBox;
-use crate::model::ModelError;
+use crate::model::{Model, ModelError};
 use crate::parameters::{ClassifierParameters, Parameters};
 use crate::track::{FaceId, Tracker};
 
@@ -76,6 +78,16 @@ impl Pipeline {
     /// The parameters in force.
     pub fn parameters(&self) -> &Parameters {
         &self.parameters
+    }
+
+    /// The network that classifies emotions.
+    pub fn emotion_model(&self) -> Arc<Model> {
+        self.emotion.model()
+    }
+
+    /// The network that classifies gender.
+    pub fn gender_model(&self) -> Arc<Model> {
+        self.gender.model()
     }
 
     /// Changes parameters between two frames. Files are not loaded anew: those parameters are fixed once a pipeline is made.

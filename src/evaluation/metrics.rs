@@ -1,4 +1,4 @@
-//! Counts of right and wrong answers, and the figures that are made of them.
+//! Counts of right and wrong answers, and the fractions that are made of them.
 
 use serde::Serialize;
 
@@ -40,7 +40,7 @@ impl<A: Attribute> ConfusionMatrix<A> {
 
     /// Fraction of right answers, 0 to 1; `None` where nothing was counted.
     pub fn accuracy(&self) -> Option<f64> {
-        fraction((0..self.classes.len()).map(|class| self.examples[class][class]).sum(), self.count())
+        fraction(self.right(), self.count())
     }
 
     /// Mean recall over the classes that occur, 0 to 1: the accuracy as if each of them were as frequent as the others.
@@ -64,17 +64,19 @@ impl<A: Attribute> ConfusionMatrix<A> {
             .collect()
     }
 
-    /// All figures in one.
-    pub fn report(&self) -> EvaluationReport {
-        EvaluationReport {
-            accuracy: self.accuracy(),
-            balanced_accuracy: self.balanced_accuracy(),
-            classes: self.classes.iter().map(|class| class.name()).collect(),
-            confusion: self.examples.clone(),
-            count: self.count(),
-            precision: self.precision(),
-            recall: self.recall(),
-        }
+    /// For each class the 95 % interval of [`ConfusionMatrix::recall`].
+    pub fn recall_interval(&self) -> Vec<Option<Interval>> {
+        let rows = self.examples.iter().enumerate();
+        rows.map(|(class, row)| wilson_interval(row[class], row.iter().sum())).collect()
+    }
+
+    /// The 95 % interval of [`ConfusionMatrix::accuracy`].
+    pub fn accuracy_interval(&self) -> Option<Interval> {
+        wilson_interval(self.right(), self.count())
+    }
+
+    fn right(&self) -> u64 {
+        (0..self.classes.len()).map(|class| self.examples[class][class]).sum()
     }
 }
 
@@ -82,23 +84,27 @@ fn fraction(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
-/// The figures of a [`ConfusionMatrix`], as data for other programs. What is undefined for want of examples is `null`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct EvaluationReport {
-    /// See [`ConfusionMatrix::accuracy`].
-    pub accuracy: Option<f64>,
-    /// See [`ConfusionMatrix::balanced_accuracy`].
-    pub balanced_accuracy: Option<f64>,
-    /// The classes' names, in the order of every list below.
-    pub classes: Vec<&'static str>,
-    /// Number of examples: a row per true class, in it a column per answer.
-    pub confusion: Vec<Vec<u64>>,
-    /// Number of examples in all.
-    pub count: u64,
-    /// See [`ConfusionMatrix::precision`].
-    pub precision: Vec<Option<f64>>,
-    /// See [`ConfusionMatrix::recall`].
-    pub recall: Vec<Option<f64>>,
+/// Where a fraction lies with a certain confidence.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Interval {
+    /// Lower end, at least 0.
+    pub low: f64,
+    /// Upper end, at most 1.
+    pub high: f64,
+}
+
+/// The quantile of the normal distribution that leaves 2.5 % above it.
+const NORMAL_97_5: f64 = 1.959_963_984_540_054;
+
+/// The 95 % interval for a probability of which `part` successes in `whole` trials were seen (Wilson 1927); `None` where
+/// `whole` is 0. Unlike the usual one it holds for few trials and near 0 and 1 too.
+pub fn wilson_interval(part: u64, whole: u64) -> Option<Interval> {
+    let share = fraction(part, whole)?;
+    let (n, z) = (whole as f64, NORMAL_97_5);
+    let centre = share + z * z / (2.0 * n);
+    let reach = z * (share * (1.0 - share) / n + z * z / (4.0 * n * n)).sqrt();
+    let end = |value: f64| (value / (1.0 + z * z / n)).clamp(0.0, 1.0);
+    Some(Interval { low: end(centre - reach), high: end(centre + reach) })
 }
 
 #[cfg(test)]
@@ -135,12 +141,18 @@ mod tests {
         assert_eq!(matrix.balanced_accuracy(), Some(0.75));
     }
 
+    // 8 of 10: (0.8 + 0.19207 -+ 1.95996 * sqrt(0.016 + 0.0096037)) / 1.384146.
     #[test]
-    fn without_examples_the_figures_are_null() {
-        let report = ConfusionMatrix::<Gender>::default().report();
-        let json = serde_json::to_string(&report).unwrap();
-        let expected = r#"{"accuracy":null,"balanced_accuracy":null,"classes":["woman","man"],"confusion":[[0,0],[0,0]],"count":0,"precision":[null,null],"recall":[null,null]}"#;
-        assert_eq!(json, expected);
+    fn the_interval_of_a_few_trials() {
+        let near = |interval: Option<Interval>, low: f64, high: f64| {
+            let Interval { low: got_low, high: got_high } = interval.unwrap();
+            assert!((got_low - low).abs() < 1e-5 && (got_high - high).abs() < 1e-5, "{interval:?}");
+        };
+        near(wilson_interval(8, 10), 0.49016, 0.94332);
+        // Nothing seen in n trials: from 0 to z^2 / (n + z^2).
+        near(wilson_interval(0, 10), 0.0, 0.27754);
+        near(wilson_interval(10, 10), 0.72246, 1.0);
+        assert_eq!(wilson_interval(0, 0), None);
     }
 
     proptest! {

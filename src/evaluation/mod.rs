@@ -1,51 +1,136 @@
-//! How well a network does on labelled images of faces.
+//! How well a network does on labelled pictures of faces.
 //!
-//! [`dataset`] finds the images and what they show, [`answer`] asks a network the way the pipeline does, [`metrics`] counts
-//! and [`plot`] draws.
+//! [`evaluate`] asks a network the way the pipeline does; [`metrics`], [`calibration`] and [`groups`] say what the answers
+//! are worth, [`report`] puts it together, [`plot`] draws it, and [`card`] writes it down for those who use the network.
 
-pub mod dataset;
+pub mod calibration;
+pub mod card;
+pub mod groups;
 pub mod metrics;
 pub mod plot;
-
-use std::path::Path;
+pub mod report;
 
 use opencv::prelude::*;
 
+use crate::attributes::{Attribute, Estimate};
 use crate::classifier::{BuiltIn, Classifier, ClassifyError};
+use crate::dataset::{Dataset, Person, Sample};
+use crate::evaluation::metrics::ConfusionMatrix;
 use crate::geometry::BoundingBox;
 use crate::parameters::ClassifierParameters;
-use crate::source::{SourceError, read_gray};
+use crate::source::SourceError;
 
-/// Why there is no answer for an image.
+/// Why there is no answer for a picture.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum AnswerError {
     #[error(transparent)]
-    Image(#[from] SourceError),
-    #[error("{file}: {error}")]
-    Classification { file: String, error: ClassifyError },
-    #[error("{file}: the {task} network answers with no number")]
-    NoAnswer { file: String, task: &'static str },
+    Picture(#[from] SourceError),
+    #[error("{picture}: {error}")]
+    Classification { picture: String, error: ClassifyError },
+    #[error("{picture}: the {task} network answers with no number")]
+    NoAnswer { picture: String, task: &'static str },
 }
 
-/// The class that a network gives to an image file which is the crop of one face.
+/// What a network said of one labelled picture.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prediction<A> {
+    /// What the picture shows.
+    pub truth: A,
+    /// The most probable class.
+    pub answer: A,
+    /// One probability per class, in the order of [`Attribute::CLASSES`].
+    pub probabilities: Vec<f32>,
+    /// What is known of the person.
+    pub person: Option<Person>,
+}
+
+impl<A: Attribute> Prediction<A> {
+    /// The answer to a network's output, `None` where that is no probability for each class.
+    pub fn new(truth: A, probabilities: Vec<f32>, person: Option<Person>) -> Option<Self> {
+        let Estimate { label, probabilities, .. } = Estimate::from_probabilities(probabilities, 0.0);
+        (probabilities.len() == A::CLASSES.len()).then_some(())?;
+        Some(Self { truth, answer: label?, probabilities, person })
+    }
+
+    /// Whether the answer is right.
+    pub fn is_right(&self) -> bool {
+        self.answer == self.truth
+    }
+
+    /// The probability of the answer, 0 to 1.
+    pub fn confidence(&self) -> f64 {
+        self.probability_of(self.answer)
+    }
+
+    /// The probability of a class, 0 to 1.
+    pub fn probability_of(&self, class: A) -> f64 {
+        let probability = A::CLASSES.iter().zip(&self.probabilities).find(|(c, _)| **c == class);
+        probability.map_or(0.0, |(_, probability)| f64::from(*probability))
+    }
+}
+
+/// What a network said of labelled pictures.
+#[derive(Debug, Clone)]
+pub struct Evaluation<A> {
+    /// The answers, in the order of the pictures.
+    pub predictions: Vec<Prediction<A>>,
+    /// Number of pictures without an answer.
+    pub failed: u64,
+}
+
+impl<A: Attribute> Evaluation<A> {
+    /// How often each class was given each answer.
+    pub fn confusion(&self) -> ConfusionMatrix<A> {
+        let mut matrix = ConfusionMatrix::default();
+        self.predictions.iter().for_each(|prediction| matrix.add(prediction.truth, prediction.answer));
+        matrix
+    }
+}
+
+/// Asks a network for each picture of a dataset; `on_answer` is called after each, with the error where there is none.
 ///
-/// The whole image stands for the face's box, so a margin continues the image's border outwards. No answer is withheld,
+/// Of the parameters, margin and mirror count. What the dataset refused counts as failed, without a call.
+pub fn evaluate<A: BuiltIn>(
+    classifier: &Classifier<A>,
+    dataset: &Dataset<A>,
+    parameters: &ClassifierParameters,
+    mut on_answer: impl FnMut(Option<AnswerError>),
+) -> Evaluation<A> {
+    let mut evaluation = Evaluation { predictions: Vec::new(), failed: dataset.refused.len() as u64 };
+    for sample in &dataset.samples {
+        match predict(classifier, sample, parameters) {
+            Ok(prediction) => {
+                evaluation.predictions.push(prediction);
+                on_answer(None);
+            }
+            Err(error) => {
+                evaluation.failed += 1;
+                on_answer(Some(error));
+            }
+        }
+    }
+    evaluation
+}
+
+/// What a network says of a picture which is the crop of one face.
+///
+/// The whole picture stands for the face's box, so a margin continues the picture's border outwards. No answer is withheld,
 /// whatever the minimum confidence.
 ///
 /// # Errors
-/// [`AnswerError`] names the file that is missing, no image, or that the network fails on.
-pub fn answer<A: BuiltIn>(
+/// [`AnswerError`] names the picture that is missing, no image, or that the network fails on.
+pub fn predict<A: BuiltIn>(
     classifier: &Classifier<A>,
-    image: &Path,
+    sample: &Sample<A>,
     parameters: &ClassifierParameters,
-) -> Result<A, AnswerError> {
-    let gray = read_gray(image)?;
-    let file = || image.display().to_string();
+) -> Result<Prediction<A>, AnswerError> {
+    let gray = sample.picture.read_gray()?;
+    let picture = || sample.picture.to_string();
     let face = BoundingBox::of_image(gray.cols(), gray.rows());
-    let parameters = ClassifierParameters { min_confidence: 0.0, ..parameters.clone() };
     let estimate = classifier
-        .classify(&gray, face, &parameters)
-        .map_err(|error| AnswerError::Classification { file: file(), error })?;
-    estimate.label.ok_or_else(|| AnswerError::NoAnswer { file: file(), task: A::TASK })
+        .classify(&gray, face, parameters)
+        .map_err(|error| AnswerError::Classification { picture: picture(), error })?;
+    Prediction::new(sample.truth, estimate.probabilities, sample.person)
+        .ok_or_else(|| AnswerError::NoAnswer { picture: picture(), task: A::TASK })
 }

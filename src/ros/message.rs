@@ -1,5 +1,7 @@
 //! Between ROS messages and the library's types.
 
+use opencv::core::Mat;
+use opencv::prelude::*;
 use r2r::face_attributes::msg;
 use r2r::sensor_msgs::msg::{Image, RegionOfInterest};
 use r2r::std_msgs::msg::Header;
@@ -83,7 +85,12 @@ fn no_gender() -> msg::Gender {
     msg::Gender { label: msg::Gender::UNKNOWN as u8, confidence: 0.0, probabilities: vec![0.0; Gender::CLASSES.len()] }
 }
 
-/// An image message of a picture given as blue, green, red bytes without padding.
-pub fn bgr_image(header: Header, width: u32, height: u32, data: Vec<u8>) -> Image {
-    Image { header, width, height, step: 3 * width, encoding: "bgr8".to_owned(), is_bigendian: 0, data }
+/// An image message of a picture (8-bit, blue, green, red, rows without padding).
+///
+/// # Errors
+/// Those of OpenCV for a picture whose rows are padded.
+pub fn bgr_image(header: Header, bgr: &Mat) -> opencv::Result<Image> {
+    let (width, height) = (bgr.cols().unsigned_abs(), bgr.rows().unsigned_abs());
+    let data = bgr.data_bytes()?.to_vec();
+    Ok(Image { header, width, height, step: 3 * width, encoding: "bgr8".to_owned(), is_bigendian: 0, data })
 }

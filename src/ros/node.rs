@@ -21,8 +21,10 @@ use crate::pipeline::Pipeline;
 use crate::ros::logger;
 use crate::ros::mailbox::Mailbox;
 use crate::ros::parameters::SharedParameters;
+use crate::ros::saliency::{Pace, SaliencyWorker};
 use crate::ros::silence::Silence;
 use crate::ros::worker::Worker;
+use crate::saliency::face::FaceExplainer;
 
 /// How long the spin thread waits for DDS at a time, and so the most that a stop has to wait for it.
 const SPIN_TIMEOUT: Duration = Duration::from_millis(100);
@@ -47,43 +49,59 @@ pub async fn run() -> anyhow::Result<()> {
     let pipeline = Pipeline::new(parameters.get())?;
     let images = node.subscribe::<Image>("image", image_qos(parameters.get().image.reliability))?;
     let mailbox = Arc::new(Mailbox::new());
+    let answered = Arc::new(Mailbox::new());
+    let annotated = node.create_publisher("~/image_annotated", QosProfile::default().keep_last(1))?;
+    let saliency = node.create_publisher("~/image_saliency", QosProfile::default().keep_last(1))?;
+    let saliency_worker = SaliencyWorker {
+        answered: Arc::clone(&answered),
+        explainer: FaceExplainer::new(&pipeline),
+        saliency: saliency.clone(),
+        annotated: annotated.clone(),
+    };
     let worker = Worker {
         images: Arc::clone(&mailbox),
         parameters,
         pipeline,
         // Reliable publishers are heard by every subscriber, also by a best-effort one.
         faces: node.create_publisher("~/faces", QosProfile::default())?,
-        annotated: node.create_publisher("~/image_annotated", QosProfile::default().keep_last(1))?,
+        annotated,
+        saliency,
+        answered: Arc::clone(&answered),
+        pace: Pace::default(),
     };
 
     log::info!("waiting for images");
     let counters = Arc::new(Counters::default());
     let stop = Arc::new(AtomicBool::new(false));
-    let (inference, mut inference_ended) = spawn("inference", move || worker.run())?;
-    let (spinner, _) = spawn("ros_spin", {
+    let mut inference = spawn("inference", move || worker.run())?;
+    let mut explaining = spawn("saliency", move || saliency_worker.run())?;
+    let spinner = spawn("ros_spin", {
         let (stop, counters) = (Arc::clone(&stop), Arc::clone(&counters));
         move || spin(node, &stop, &counters)
     })?;
     let services = serve_parameters(parameter_services);
 
-    let (result, has_ended) = tokio::select! {
-        _ = interrupt.recv() => (Ok(()), false),
-        _ = terminate.recv() => (Ok(()), false),
-        () = forward_newest(images, &mailbox, &counters) => (Err(anyhow!("the subscription to images ended")), false),
-        _ = &mut inference_ended => (Err(anyhow!("the inference thread ended")), true),
+    let result = tokio::select! {
+        _ = interrupt.recv() => Ok(()),
+        _ = terminate.recv() => Ok(()),
+        () = forward_newest(images, &mailbox, &counters) => Err(anyhow!("the subscription to images ended")),
+        () = inference.ended() => Err(anyhow!("the inference thread ended")),
+        () = explaining.ended() => Err(anyhow!("the saliency thread ended")),
     };
 
     // The node goes last: its publishers and services end with it.
     services.abort();
     mailbox.close();
-    let joined = if has_ended || timeout(STOP_TIMEOUT, inference_ended).await.is_ok() {
-        join(inference)
-    } else {
-        log::warn!("stopping in the middle of an image, which takes longer than {} s", STOP_TIMEOUT.as_secs());
-        Ok(())
+    answered.close();
+    let joined = match timeout(STOP_TIMEOUT, async { (inference.ended().await, explaining.ended().await) }).await {
+        Ok(_) => inference.join().and(explaining.join()),
+        Err(_) => {
+            log::warn!("stopping in the middle of an image, which takes longer than {} s", STOP_TIMEOUT.as_secs());
+            Ok(())
+        }
     };
     stop.store(true, Ordering::Relaxed);
-    join(spinner).and(joined)?;
+    spinner.join().and(joined)?;
     let Counters { received, dropped } = &*counters;
     log::info!(
         "stopped after {} images, of which {} were dropped for newer ones",
@@ -155,17 +173,35 @@ fn serve_parameters(services: impl Future<Output = ()> + Send + 'static) -> Abor
     handle
 }
 
-/// Starts a named thread; the receiver is told when it ends, in whichever way.
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> anyhow::Result<(JoinHandle<()>, oneshot::Receiver<()>)> {
-    let (alive, ended) = oneshot::channel();
-    let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
-        let _alive = alive;
-        work();
-    });
-    Ok((thread.with_context(|| format!("cannot start the thread {name}"))?, ended))
+/// A named thread of which one can wait for the end.
+struct Thread {
+    handle: JoinHandle<()>,
+    alive: oneshot::Receiver<()>,
+    has_ended: bool,
 }
 
-fn join(thread: JoinHandle<()>) -> anyhow::Result<()> {
-    let name = thread.thread().name().unwrap_or_default().to_owned();
-    thread.join().map_err(|payload| anyhow!("the thread {name} failed: {}", panic_message(&*payload)))
+impl Thread {
+    /// Waits until the thread has ended, in whichever way.
+    async fn ended(&mut self) {
+        if !self.has_ended {
+            // Nothing is ever sent: the sender goes when the thread does.
+            let _ = (&mut self.alive).await;
+            self.has_ended = true;
+        }
+    }
+
+    fn join(self) -> anyhow::Result<()> {
+        let name = self.handle.thread().name().unwrap_or_default().to_owned();
+        self.handle.join().map_err(|payload| anyhow!("the thread {name} failed: {}", panic_message(&*payload)))
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> anyhow::Result<Thread> {
+    let (sender, alive) = oneshot::channel();
+    let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
+        let _alive: oneshot::Sender<()> = sender;
+        work();
+    });
+    let handle = thread.with_context(|| format!("cannot start the thread {name}"))?;
+    Ok(Thread { handle, alive, has_ended: false })
 }

@@ -51,7 +51,8 @@ fn add_values_that_r2r_overlooks(node: &Node) -> anyhow::Result<()> {
     let full_name = node.fully_qualified_name()?;
     let arguments: Vec<_> = std::env::args_os().collect();
     for pair in arguments.windows(2).filter(|pair| pair[0] == "--params-file") {
-        for (name, value) in read_values(Path::new(&pair[1]), |section| section_matches(section, &full_name))? {
+        let values = read_values(Path::new(&pair[1]), |section| section_matches(section, &full_name))?;
+        for (name, value) in values.unwrap_or_default() {
             let value = ros_from_json(&value).unwrap_or(ParameterValue::NotSet);
             lock(&node.params).entry(name).or_insert_with(|| Parameter::new(value));
         }

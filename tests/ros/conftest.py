@@ -101,12 +101,14 @@ class Client:
         self.answer_subscription = self.node.create_subscription(
             FaceAttributesArray, f"{node_name}/faces", self.answers.append, 10
         )
-        self.annotated = []
 
-    def subscribe_annotated(self):
-        topic = f"{self.node_name}/image_annotated"
-        self.node.create_subscription(Image, topic, self.annotated.append, qos_profile_sensor_data)
+    def subscribe_image(self, name):
+        """The images of the node's topic `name`, in a list that grows as they come."""
+        topic = f"{self.node_name}/{name}"
+        images = []
+        self.node.create_subscription(Image, topic, images.append, qos_profile_sensor_data)
         self.spin_until(lambda: self.node.count_publishers(topic) > 0)
+        return images
 
     def spin_until(self, condition):
         deadline = time.monotonic() + DEADLINE_SECS

@@ -151,14 +151,14 @@ def test_a_malformed_image_is_named_and_costs_only_itself(client, node, portrait
 
 
 def test_the_annotated_image_is_drawn_while_somebody_listens(client, portrait):
-    client.subscribe_annotated()
+    annotated = client.subscribe_image("image_annotated")
 
-    def annotated():
+    def is_annotated():
         client.ask(image_message(portrait, "rgb8", padding=3))
-        return client.annotated
+        return annotated
 
-    client.spin_until(annotated)
-    image = client.annotated[-1]
+    client.spin_until(is_annotated)
+    image = annotated[-1]
     assert (image.width, image.height, image.step, image.encoding) == (640, 480, 1920, "bgr8")
     assert any(answer.header == image.header for answer in client.answers)
     pixels = np.array(image.data, np.uint8).reshape(480, 640, 3).astype(int)

@@ -55,6 +55,8 @@ def test_a_change_takes_effect_from_the_next_image_on(client, portrait):
 @pytest.mark.parametrize(
     ("name", "value", "reason"),
     [
+        ("saliency.rate", 0.0, "'saliency.rate' takes 0.1 to 100, got 0.0"),
+        ("saliency.target", "glad", "'saliency.target' takes one of predicted, angry"),
         ("gender.margin", 7.0, "'gender.margin' takes 0 to 1, got 7.0"),
         ("gender.margin", "wide", "'gender.margin' is of type double"),
         ("detector.min_neighbors", -1, "'detector.min_neighbors' takes 1 to 50"),

@@ -6,11 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
-use face_attributes::attributes::{Attribute, Emotion, Gender};
+use face_attributes::attributes::{Emotion, Gender};
 use face_attributes::crop::crop_face;
-use face_attributes::evaluation::dataset::{Race, class_folders, utkface};
+use face_attributes::dataset::{DatasetSpec, Format, Labelled, Picture, Race, Usage};
 use face_attributes::geometry::BoundingBox;
-use face_attributes::source::read_gray;
 use indicatif::ProgressBar;
 use opencv::core::{Mat, Size};
 use opencv::imgproc::{INTER_AREA, resize};
@@ -18,7 +17,7 @@ use opencv::prelude::*;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use crate::recipe::{Balance, DataFormat, Recipe};
+use crate::recipe::{Balance, Recipe};
 use crate::task::Task;
 
 /// An image with the position of its class among those of the task.
@@ -33,8 +32,8 @@ pub struct Example<T> {
     pub weight: f32,
 }
 
-/// A file, the position of its class and, where the data tell it, race.
-type LabelledFile = (PathBuf, usize, Option<Race>);
+/// A picture, the position of its class and, where the data tell it, race.
+type LabelledPicture = (Picture, usize, Option<Race>);
 
 /// The images of a training.
 pub struct Dataset {
@@ -42,28 +41,29 @@ pub struct Dataset {
     pub training: Vec<Example<Mat>>,
     /// Grey pixels to validate with, as the robot would give them to the network.
     pub validation: Vec<Example<Vec<u8>>>,
-    /// SHA-256 of every file and its path in the folder, a line each, as `sha256sum` writes and checks them.
+    /// SHA-256 of every file and its path in the folder, a line each, as `sha256sum` writes and checks them; of the pixels
+    /// where pictures are rows of a table.
     pub checksums: String,
 }
 
 impl Dataset {
     /// Reads the images in `folder`. A file that is no image, or does not say what it shows, is named on stderr and skipped.
     pub fn load(recipe: &Recipe, folder: &Path, progress: &ProgressBar) -> anyhow::Result<Self> {
-        let mut files = labelled_files(recipe, folder, progress)?;
-        files.sort_by(|a, b| a.0.cmp(&b.0));
-        progress.set_length(files.len() as u64);
-        let loaded: Vec<_> = files
+        let mut pictures = labelled_pictures(recipe, folder, progress)?;
+        pictures.sort_by_cached_key(|(picture, ..)| picture.to_string());
+        progress.set_length(pictures.len() as u64);
+        let loaded: Vec<_> = pictures
             .into_par_iter()
-            .filter_map(|file| {
-                let file = load_file(recipe, folder, &file);
+            .filter_map(|picture| {
+                let loaded = load_picture(recipe, folder, &picture);
                 progress.inc(1);
-                file.inspect_err(|error| skip(progress, error)).ok()
+                loaded.inspect_err(|error| skip(progress, error)).ok()
             })
             .collect();
         let mut dataset = Self { training: Vec::new(), validation: Vec::new(), checksums: String::new() };
-        for file in loaded {
-            writeln!(dataset.checksums, "{}  {}", file.sha256, file.name)?;
-            match file.example {
+        for picture in loaded {
+            writeln!(dataset.checksums, "{}  {}", picture.sha256, picture.name)?;
+            match picture.example {
                 Half::Training(example) => dataset.training.push(example),
                 Half::Validation(example) => dataset.validation.push(example),
             }
@@ -80,7 +80,7 @@ impl Dataset {
     }
 }
 
-struct LoadedFile {
+struct LoadedPicture {
     name: String,
     sha256: String,
     example: Half,
@@ -91,23 +91,33 @@ enum Half {
     Validation(Example<Vec<u8>>),
 }
 
-fn load_file(recipe: &Recipe, folder: &Path, (path, class, race): &LabelledFile) -> anyhow::Result<LoadedFile> {
+fn load_picture(
+    recipe: &Recipe,
+    folder: &Path,
+    (picture, class, race): &LabelledPicture,
+) -> anyhow::Result<LoadedPicture> {
     let (class, race, weight) = (*class, *race, 1.0);
-    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let picture = read_gray(path)?;
-    let example = if is_for_validation(path, recipe.data.validation_fraction) {
+    let sha256 = match picture {
+        Picture::File(path) => {
+            Sha256::digest(fs::read(path).with_context(|| format!("cannot read {}", path.display()))?)
+        }
+        Picture::Pixels { pixels, .. } => Sha256::digest(pixels),
+    };
+    let path = PathBuf::from(picture.to_string());
+    let gray = picture.read_gray()?;
+    let example = if is_for_validation(&path, recipe.data.validation_fraction) {
         let side = recipe.side_px as i32;
-        let face = BoundingBox::of_image(picture.cols(), picture.rows());
-        let crop = crop_face(&picture, face, recipe.data.validation_margin, Size::new(side, side))?;
+        let face = BoundingBox::of_image(gray.cols(), gray.rows());
+        let crop = crop_face(&gray, face, recipe.data.validation_margin, Size::new(side, side))?;
         Half::Validation(Example { image: crop.data_bytes()?.to_vec(), class, race, weight })
     } else {
-        Half::Training(Example { image: scaled_down(picture, recipe)?, class, race, weight })
+        Half::Training(Example { image: scaled_down(gray, recipe)?, class, race, weight })
     };
-    let name = path.strip_prefix(folder).unwrap_or(path).display().to_string();
-    Ok(LoadedFile { name, sha256: hex(&Sha256::digest(&bytes)), example })
+    let name = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
+    Ok(LoadedPicture { name, sha256: hex(&sha256), example })
 }
 
-/// Whether an image is kept for validation: decided by its file name alone, so that it is the same in every training, on
+/// Whether an image is kept for validation: decided by the name of its file, or of its row in a table, alone, so that it is the same in every training, on
 /// every machine, and whatever is added to the folder.
 fn is_for_validation(path: &Path, fraction: f64) -> bool {
     let name = path.file_name().unwrap_or_default();
@@ -130,26 +140,27 @@ fn scaled_down(picture: Mat, recipe: &Recipe) -> anyhow::Result<Mat> {
     Ok(scaled)
 }
 
-fn labelled_files(recipe: &Recipe, folder: &Path, progress: &ProgressBar) -> anyhow::Result<Vec<LabelledFile>> {
-    Ok(match (recipe.data.format, recipe.task) {
-        (DataFormat::ClassFolders, Task::Emotion) => of_class_folders::<Emotion>(folder)?,
-        (DataFormat::ClassFolders, Task::Gender) => of_class_folders::<Gender>(folder)?,
-        (DataFormat::Utkface, _) => {
-            let faces = utkface(folder)?.into_iter();
-            let faces = faces.filter_map(|face| face.inspect_err(|error| skip(progress, error)).ok());
-            let faces = faces.filter(|face| face.age_years >= recipe.data.min_age_years);
-            faces.filter_map(|face| Some((face.path, position(face.gender)?, Some(face.race)))).collect()
-        }
-    })
+fn labelled_pictures(recipe: &Recipe, path: &Path, progress: &ProgressBar) -> anyhow::Result<Vec<LabelledPicture>> {
+    let format = recipe.data.format;
+    let spec = DatasetSpec {
+        path: path.to_owned(),
+        format,
+        usage: (format == Format::Fer2013).then_some(Usage::Training),
+        min_age: (format == Format::Utkface).then_some(recipe.data.min_age_years),
+    };
+    match recipe.task {
+        Task::Emotion => pictures_of::<Emotion>(&spec, progress),
+        Task::Gender => pictures_of::<Gender>(&spec, progress),
+    }
 }
 
-fn of_class_folders<A: Attribute>(folder: &Path) -> anyhow::Result<Vec<LabelledFile>> {
-    let images = class_folders::<A>(folder)?.into_iter();
-    Ok(images.filter_map(|image| Some((image.path, position(image.truth)?, None))).collect())
-}
-
-fn position<A: Attribute>(truth: A) -> Option<usize> {
-    A::CLASSES.iter().position(|class| *class == truth)
+fn pictures_of<A: Labelled>(spec: &DatasetSpec, progress: &ProgressBar) -> anyhow::Result<Vec<LabelledPicture>> {
+    let dataset = spec.load::<A>()?;
+    for error in &dataset.refused {
+        skip(progress, error);
+    }
+    let samples = dataset.samples.into_iter();
+    Ok(samples.map(|it| (it.picture, it.truth.position(), it.person.map(|person| person.race))).collect())
 }
 
 /// Weighs images as [`Balance`] says.

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
+use face_attributes::dataset::Format;
 use serde::{Deserialize, Serialize};
 
 use crate::task::Task;
@@ -72,9 +73,9 @@ pub struct Recipe {
 pub struct DataRecipe {
     /// Which images they are and on what terms they may be used; written into the model.
     pub description: Option<String>,
-    /// How the images are labelled.
-    pub format: DataFormat,
-    /// Smallest age in years, where the images tell it.
+    /// How the images are labelled: folders, fer2013 (of which the part Training is taken), utkface or imdb-wiki.
+    pub format: Format,
+    /// Smallest age in years, for utkface.
     pub min_age_years: u32,
     /// Which images weigh more than others in what is minimized.
     pub balance: Balance,
@@ -82,16 +83,6 @@ pub struct DataRecipe {
     pub validation_fraction: f64,
     /// What is added around a validation image on each side, as a fraction of its longer side, by continuing its border.
     pub validation_margin: f64,
-}
-
-/// How images are labelled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DataFormat {
-    /// A folder for each class.
-    ClassFolders,
-    /// The names of UTKFace's files (gender only).
-    Utkface,
 }
 
 /// Which images weigh more than others. Rare ones weigh more, the mean weight is 1.
@@ -163,10 +154,9 @@ pub enum Figure {
 
 impl Default for DataRecipe {
     fn default() -> Self {
-        let format = DataFormat::ClassFolders;
         Self {
             description: None,
-            format,
+            format: Format::Folders,
             min_age_years: 0,
             balance: Balance::Images,
             validation_fraction: 0.1,
@@ -267,9 +257,7 @@ impl Recipe {
         for (name, value) in positive {
             ensure!((1..=1_000_000).contains(&value), "{name} is {value}, expected 1 to 1000000");
         }
-        let is_labelled = self.task == Task::Gender || self.data.format != DataFormat::Utkface;
-        ensure!(is_labelled, "data.format is utkface, whose names tell gender, not emotion");
-        let has_races = self.data.balance != Balance::ClassesInRaces || self.data.format == DataFormat::Utkface;
+        let has_races = self.data.balance != Balance::ClassesInRaces || self.data.format == Format::Utkface;
         ensure!(has_races, "data.balance is classes_in_races, but only the format utkface tells races");
         Ok(())
     }
@@ -305,7 +293,6 @@ mod tests {
         let margins = message("task: gender\naugmentation: {margin: [0.5, 0.2]}");
         assert_eq!(margins, "augmentation.margin is 0.5, expected 0 to 0.2");
         assert!(message("task: emotion\nbatch_size: 0").starts_with("batch_size is 0"));
-        assert!(message("task: emotion\ndata: {format: utkface}").contains("not emotion"));
         assert!(message("task: emotion\ndata: {balance: classes_in_races}").contains("tells races"));
     }
 

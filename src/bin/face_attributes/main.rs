@@ -2,7 +2,11 @@
 
 mod detect;
 mod evaluate;
+mod explain;
+mod occlude;
 mod progress;
+mod selection;
+mod task;
 
 use std::io;
 use std::process::ExitCode;
@@ -21,6 +25,8 @@ struct Args {
 enum Command {
     Detect(detect::Args),
     Evaluate(evaluate::Args),
+    Explain(explain::Args),
+    Occlude(occlude::Args),
 }
 
 /// How a command ended that could begin its work.
@@ -34,6 +40,8 @@ fn main() -> ExitCode {
     let result = match Args::parse().command {
         Command::Detect(args) => detect::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Occlude(args) => occlude::run(&args),
     };
     match result {
         Ok(Outcome::Done) => ExitCode::SUCCESS,

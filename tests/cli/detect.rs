@@ -1,0 +1,172 @@
+//! `face_attributes detect`.
+
+use super::*;
+
+#[test]
+fn json_describes_each_picture_on_a_line() {
+    let assert = run(["detect", "--json"].map(PathBuf::from).into_iter().chain([portrait()])).code(0);
+    let [line] = &json_lines(&assert)[..] else { panic!("{}", stdout(&assert)) };
+    assert_eq!(keys(line), ["file", "frame", "width", "height", "faces"]);
+    assert_eq!(line["file"], portrait().to_str().unwrap());
+    assert_eq!((&line["frame"], &line["width"], &line["height"]), (&json!(0), &json!(512), &json!(512)));
+
+    let [face] = &line["faces"].as_array().unwrap()[..] else { panic!("{line}") };
+    assert_eq!(keys(face), ["id", "roi", "emotion", "gender"]);
+    assert_eq!(face["id"], "face1");
+    assert_eq!(keys(&face["roi"]), ["x", "y", "width", "height"]);
+    for (key, expected) in ["x", "y", "width", "height"].into_iter().zip(FACE) {
+        let got = face["roi"][key].as_i64().unwrap();
+        // The cascade's boxes differ by some pixels between versions of OpenCV.
+        assert!((got - i64::from(expected)).abs() <= 20, "{key} is {got}, expected {expected}");
+    }
+    assert_eq!(face["emotion"]["label"], "happy");
+    for (task, classes) in [("emotion", 7), ("gender", 2)] {
+        let estimate = &face[task];
+        assert_eq!(keys(estimate), ["label", "confidence", "probabilities"]);
+        let probabilities: Vec<_> =
+            estimate["probabilities"].as_array().unwrap().iter().map(|p| p.as_f64().unwrap()).collect();
+        assert_eq!(probabilities.len(), classes);
+        let confidence = estimate["confidence"].as_f64().unwrap();
+        assert_eq!(probabilities.into_iter().fold(0.0, f64::max), confidence);
+    }
+}
+
+#[test]
+fn text_says_the_same_to_people() {
+    let assert = run([OsStr::new("detect"), portrait().as_os_str()]).code(0);
+    for words in ["512x512: 1 face\n", "face1 at ", ", happy "] {
+        assert!(stdout(&assert).contains(words), "{}", stdout(&assert));
+    }
+}
+
+#[test]
+fn an_input_that_fails_is_named_and_the_others_are_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    fs::write(file("broken.png"), "no picture").unwrap();
+    fs::write(file("notes.txt"), "neither picture nor video").unwrap();
+    fs::create_dir(file("empty")).unwrap();
+    let failing = ["broken.png", "missing.png", "missing.mp4", "notes.txt", "empty"];
+    let inputs = failing.map(file).into_iter().chain([portrait()]);
+    let assert = run(["detect", "--json"].map(PathBuf::from).into_iter().chain(inputs)).code(1);
+    assert_eq!(json_lines(&assert).len(), 1);
+    assert_eq!(stderr(&assert).lines().filter(|line| line.starts_with("error: ")).count(), failing.len());
+    for name in failing {
+        assert!(stderr(&assert).contains(name), "{name} is not in: {}", stderr(&assert));
+    }
+}
+
+#[test]
+fn a_folder_gives_its_images_in_order_and_the_smallest_image_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    write_picture(&folder.path().join("b.png"), &blank(1, 1));
+    write_picture(&folder.path().join("a.png"), &blank(31, 24));
+    let assert = run([OsStr::new("detect"), OsStr::new("--json"), folder.path().as_os_str()]).code(0);
+    let sizes: Vec<_> = json_lines(&assert).iter().map(|line| (line["width"].clone(), line["faces"].clone())).collect();
+    assert_eq!(sizes, [(json!(31), json!([])), (json!(1), json!([]))]);
+}
+
+#[test]
+fn a_damaged_video_is_an_input_that_failed() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = write_video(&folder, 20);
+    let bytes = fs::read(&whole).unwrap();
+    let cut = folder.path().join("cut.avi");
+    fs::write(&cut, &bytes[..bytes.len() / 2]).unwrap();
+    let assert = run([OsStr::new("detect"), OsStr::new("--json"), cut.as_os_str()]).code(1);
+    let read = json_lines(&assert).len();
+    assert!(0 < read && read < 15, "{read} frames");
+    let reason = format!("cut.avi: ended after {read} of 20 pictures");
+    assert!(stderr(&assert).contains(&reason), "{}", stderr(&assert));
+}
+
+fn write_video(folder: &TempDir, frames: usize) -> PathBuf {
+    let path = folder.path().join("moving.avi");
+    let size = Size::new(320, 240);
+    let fourcc = VideoWriter::fourcc('M', 'J', 'P', 'G').unwrap();
+    let mut video = VideoWriter::new(path.to_str().unwrap(), fourcc, 10.0, size, true).unwrap();
+    for frame in MovingPicture::new(read_bgr(&portrait()).unwrap(), size).take(frames) {
+        video.write(&frame.unwrap()).unwrap();
+    }
+    video.release().unwrap();
+    path
+}
+
+#[test]
+fn a_video_is_numbered_and_its_face_keeps_its_id() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = write_video(&folder, 3);
+    let assert = run([OsStr::new("detect"), OsStr::new("--json"), path.as_os_str()]).code(0);
+    let lines = json_lines(&assert);
+    assert_eq!(lines.iter().map(|line| line["frame"].clone()).collect::<Vec<_>>(), [0, 1, 2]);
+    assert!(lines.iter().all(|line| line["faces"][0]["id"] == "face1"), "{lines:?}");
+}
+
+#[test]
+fn annotated_pictures_of_the_same_name_are_all_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("copy/astronaut.jpg");
+    fs::create_dir(copy.parent().unwrap()).unwrap();
+    fs::copy(portrait(), &copy).unwrap();
+    let output = folder.path().join("new/annotated");
+    let args = [PathBuf::from("detect"), "--annotate".into(), output.clone(), portrait(), copy];
+    run(args).code(0);
+    let original = read_bgr(&portrait()).unwrap();
+    for name in ["astronaut_faces.png", "astronaut_faces_2.png"] {
+        let annotated = read_bgr(&output.join(name)).unwrap();
+        assert_eq!(annotated.size().unwrap(), original.size().unwrap());
+        // The upper left corner of the face's box; the corner of the picture is as it was.
+        let changed = |x: i32, y: i32| {
+            let [before, after] = [&original, &annotated].map(|picture| picture.at_2d::<opencv::core::Vec3b>(y, x));
+            before.unwrap() != after.unwrap()
+        };
+        assert!((0..512).any(|y| (0..512).any(|x| changed(x, y))) && !changed(0, 0), "{name}");
+    }
+}
+
+#[test]
+fn the_parameter_file_is_honoured() {
+    let folder = tempfile::tempdir().unwrap();
+    let face_with = |parameters| {
+        let file = parameter_file(&folder, parameters);
+        let args = [PathBuf::from("detect"), "--json".into(), "--params".into(), file, portrait()];
+        json_lines(&run(args).code(0))[0]["faces"][0].clone()
+    };
+    let face = face_with("{emotion: {enabled: false}, gender: {min_confidence: 0.0}}");
+    assert_eq!(face["emotion"], Value::Null);
+    assert_ne!(face["gender"]["label"], "unknown");
+    let face = face_with("{gender: {min_confidence: 1.0}}");
+    assert_eq!(face["gender"]["label"], "unknown");
+    assert!(face["gender"]["confidence"].as_f64().unwrap() > 0.5);
+}
+
+#[test]
+fn wrong_usage_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let parameters = parameter_file(&folder, "{detector: {min_neighbours: 3}}");
+    let cases: [(Vec<PathBuf>, &str); 5] = [
+        (vec![], "PATH"),
+        (vec!["--jason".into(), portrait()], "--jason"),
+        (vec!["--params".into(), parameters, portrait()], "'detector.min_neighbours'"),
+        (vec!["--params".into(), "no/such.yaml".into(), portrait()], "no/such.yaml"),
+        (vec!["--annotate".into(), portrait(), portrait()], "astronaut.jpg"),
+    ];
+    for (args, reason) in cases {
+        let assert = run([PathBuf::from("detect")].into_iter().chain(args)).code(2);
+        assert!(stderr(&assert).contains(reason), "{reason} is not in: {}", stderr(&assert));
+    }
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let (reader, writer) = io::pipe().unwrap();
+    drop(reader);
+    let output = Command::new(env!("CARGO_BIN_EXE_face_attributes"))
+        .arg("detect")
+        .arg(portrait())
+        .stdout(writer)
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
+    assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap()), (Some(0), String::new()));
+}
