@@ -6,7 +6,8 @@ use std::sync::{Mutex, PoisonError};
 
 /// Does `work`; where it panics, the error is what the panic says. Nothing is printed.
 ///
-/// Meant for start-up, where libraries panic at wrong input: what `work` was changing is not to be used after a panic.
+/// Meant for reading and preparing networks, where libraries panic at wrong input: what `work` was changing is not to be used
+/// after a panic, and while it runs the panics of other threads are not printed either.
 ///
 /// # Errors
 /// The message of the panic.

@@ -18,7 +18,8 @@ pub struct Trial {
 pub struct Mean {
     /// The mean.
     pub mean: Option<f64>,
-    /// How far the bounds of its 95 % interval are from it, by the normal approximation.
+    /// How far the bounds of its 95 % interval are from it, by the normal approximation, which says nothing where all pictures
+    /// agree.
     pub margin: Option<f64>,
 }
 
@@ -30,9 +31,9 @@ impl Mean {
     pub fn of(values: impl Iterator<Item = f64> + Clone) -> Self {
         let count = values.clone().count() as f64;
         let mean = (count > 0.0).then(|| values.clone().sum::<f64>() / count);
-        let margin = mean.filter(|_| count > 1.0).map(|mean| {
+        let margin = mean.filter(|_| count > 1.0).and_then(|mean| {
             let variance = values.map(|value| (value - mean).powi(2)).sum::<f64>() / (count - 1.0);
-            NORMAL_95 * (variance / count).sqrt()
+            (variance > 0.0).then(|| NORMAL_95 * (variance / count).sqrt())
         });
         Self { mean, margin }
     }

@@ -23,6 +23,7 @@ use crate::ros::mailbox::Mailbox;
 use crate::ros::parameters::SharedParameters;
 use crate::ros::saliency::{Pace, SaliencyWorker};
 use crate::ros::silence::Silence;
+use crate::ros::throttle::Throttle;
 use crate::ros::worker::Worker;
 use crate::saliency::face::FaceExplainer;
 
@@ -57,6 +58,7 @@ pub async fn run() -> anyhow::Result<()> {
         explainer: FaceExplainer::new(&pipeline),
         saliency: saliency.clone(),
         annotated: annotated.clone(),
+        failures: Throttle::default(),
     };
     let worker = Worker {
         images: Arc::clone(&mailbox),

@@ -51,20 +51,23 @@ pub struct SaliencyWorker {
     pub explainer: FaceExplainer,
     pub saliency: Publisher<Image>,
     pub annotated: Publisher<Image>,
+    pub failures: Throttle,
 }
 
 impl SaliencyWorker {
-    /// Works until the mailbox is closed. An image that fails is reported and costs only itself.
+    /// Works until the mailbox is closed. An answer or an image that fails is reported and costs only itself.
     pub fn run(mut self) {
         yield_to_others();
-        let mut failures = Throttle::default();
         while let Some(answered) = self.answered.take() {
             if let Err(error) = self.process(&answered) {
-                let reason = format!("{error:#}");
-                if let Some(count) = failures.count(&reason, Instant::now()) {
-                    log::warn!("image not explained ({count} so far): {reason}");
-                }
+                self.report(&format!("{error:#}"));
             }
+        }
+    }
+
+    fn report(&mut self, reason: &str) {
+        if let Some(count) = self.failures.count(reason, Instant::now()) {
+            log::warn!("not explained ({count} so far): {reason}");
         }
     }
 
@@ -74,7 +77,14 @@ impl SaliencyWorker {
         let gray = frame.to_gray()?;
         let mut explained = Vec::new();
         for face in faces {
-            explained.push((face, self.explainer.explain(&gray, face, parameters)?));
+            let mut of_the_face = Vec::new();
+            for result in self.explainer.explain(&gray, face, parameters) {
+                match result {
+                    Ok(explanation) => of_the_face.push(explanation),
+                    Err(error) => self.report(&error.to_string()),
+                }
+            }
+            explained.push((face, of_the_face));
         }
         if has_listeners(&self.saliency)? {
             let rows = explained.iter().map(|(face, explained)| sheet_row(face.id.to_string(), explained));

@@ -22,7 +22,7 @@ pub enum ExplainError {
     #[error(transparent)]
     Crop(#[from] CropError),
     #[error("the {task} network cannot be explained: {error}")]
-    Network { task: &'static str, error: SaliencyError },
+    Network { task: &'static str, error: Arc<SaliencyError> },
 }
 
 /// What speaks for one class of one face.
@@ -30,10 +30,12 @@ pub enum ExplainError {
 pub struct Explanation {
     /// What the network classifies.
     pub task: &'static str,
+    /// The answer's label, which may be withheld.
+    pub label: &'static str,
+    /// The answer's confidence, 0 to 1.
+    pub confidence: f32,
     /// The class that is explained.
     pub class: &'static str,
-    /// What the network gives it, 0 to 1.
-    pub probability: f32,
     /// What the network sees: 8-bit, one channel.
     pub crop: Mat,
     /// Where that lies in the image; parts may lie outside.
@@ -43,15 +45,15 @@ pub struct Explanation {
 }
 
 impl Explanation {
-    /// The crop and its saliency, for a contact sheet.
+    /// The crop with the answer and its saliency with the class that it is for, for a contact sheet.
     ///
     /// # Errors
     /// Only those of OpenCV.
     pub fn tiles(&self) -> opencv::Result<[Tile; 2]> {
-        let answer = format!("{} {:.0}%", self.class, 100.0 * self.probability);
+        let answer = format!("{} {:.0}%", self.label, 100.0 * self.confidence);
         Ok([
-            Tile { picture: self.crop.clone(), caption: self.task.to_owned() },
-            Tile { picture: display(&self.saliency)?, caption: answer },
+            Tile { picture: self.crop.clone(), caption: answer },
+            Tile { picture: display(&self.saliency)?, caption: format!("for {}", self.class) },
         ])
     }
 }
@@ -84,9 +86,7 @@ impl FaceExplainer {
     /// Explains each answer in `face`, by the method and for the target that `parameters` name, from the grey image
     /// (height x width, 8-bit, one channel) in which the pipeline found the face.
     ///
-    /// A target is for the network that knows it; the other's most probable class is explained.
-    ///
-    /// # Errors
+    /// A target is for the network that knows it; the other's most probable class is explained. One result per answer:
     /// [`ExplainError`] where the face lies outside the image, a network holds an operator whose gradient is not known, or
     /// OpenCV or tract fail.
     pub fn explain(
@@ -94,7 +94,7 @@ impl FaceExplainer {
         gray: &Mat,
         face: &FaceAttributes,
         parameters: &Parameters,
-    ) -> Result<Vec<Explanation>, ExplainError> {
+    ) -> Vec<Result<Explanation, ExplainError>> {
         let Parameters { emotion, gender, saliency, .. } = parameters;
         let (method, target) = (saliency.method, saliency.target);
         let explained = [
@@ -112,8 +112,8 @@ impl FaceExplainer {
 #[derive(Debug)]
 struct NetworkExplainer<A> {
     model: Arc<Model>,
-    /// Made when first needed, and anew for another method.
-    explainer: Option<Explainer>,
+    /// Made when first needed, and anew for another method. What cannot be made is not tried again.
+    explainer: Option<(Method, Result<Explainer, Arc<SaliencyError>>)>,
     attribute: PhantomData<A>,
 }
 
@@ -133,37 +133,43 @@ impl<A: Attribute> NetworkExplainer<A> {
     ) -> Result<Explanation, ExplainError> {
         let crop = crop_face(gray, face, parameters.margin, self.model.input_size())?;
         let position = target.map_or_else(|| answer.best_position(), A::position);
-        let saliency = self
-            .explainer(method)
-            .and_then(|explainer| explainer.explain_crop(&crop, Neuron::class(position), parameters.mirror))
-            .map_err(|error| ExplainError::Network { task: A::TASK, error })?;
+        let refuse = |error| ExplainError::Network { task: A::TASK, error };
+        let explainer = self.explainer(method).map_err(refuse)?;
+        let saliency = explainer
+            .explain_crop(&crop, Neuron::class(position), parameters.mirror)
+            .map_err(|error| refuse(Arc::new(error)))?;
         Ok(Explanation {
             task: A::TASK,
+            label: answer.name(),
+            confidence: answer.confidence,
             class: A::CLASSES[position].name(),
-            probability: saliency.probabilities[position],
             square: face.square_with_margin(parameters.margin),
             crop,
             saliency,
         })
     }
 
-    fn explainer(&mut self, method: Method) -> Result<&Explainer, SaliencyError> {
+    fn explainer(&mut self, method: Method) -> Result<&Explainer, Arc<SaliencyError>> {
         let made = match self.explainer.take() {
-            Some(explainer) if explainer.method() == method => explainer,
-            _ => Explainer::of_classes(&self.model, method)?,
+            Some((of, made)) if of == method => made,
+            _ => Explainer::of_classes(&self.model, method).map_err(Arc::new),
         };
-        Ok(self.explainer.insert(made))
+        let (_, made) = self.explainer.insert((method, made));
+        made.as_ref().map_err(Arc::clone)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
     use std::path::Path;
 
     use opencv::prelude::*;
+    use prost::Message;
+    use tract_onnx::pb::ModelProto;
 
     use super::*;
-    use crate::classifier::Classifier;
+    use crate::classifier::{BuiltIn, Classifier};
     use crate::crop::mirror;
     use crate::encoding::{ByteOrder, Encoding};
     use crate::frame::Frame;
@@ -193,8 +199,10 @@ mod tests {
             let emotion = classifier.classify(gray, roi, &parameters.emotion).unwrap();
             let confidence = emotion.confidence;
             let face = FaceAttributes { id, roi, emotion: Some(emotion), gender: None };
-            let explanation = explainer.explain(gray, &face, &parameters).unwrap().remove(0);
-            assert!((explanation.probability - confidence).abs() < 1e-6);
+            let explanation = explainer.explain(gray, &face, &parameters).remove(0).unwrap();
+            assert_eq!(explanation.confidence, confidence);
+            let probability = explanation.saliency.probabilities.iter().fold(0.0_f32, |most, p| most.max(*p));
+            assert!((probability - confidence).abs() < 1e-6);
             explanation.saliency.values
         };
         let values = explain(&gray, roi);
@@ -217,22 +225,56 @@ mod tests {
         let face = pipeline.process(&frame).unwrap().remove(0);
         let mut explainer = FaceExplainer::new(&pipeline);
 
-        let explained = explainer.explain(&gray, &face, &parameters).unwrap();
+        let explained: Vec<_> = explainer.explain(&gray, &face, &parameters).into_iter().map(Result::unwrap).collect();
         let [emotion, gender] = explained.as_slice() else { panic!("{} explanations", explained.len()) };
         assert_eq!((emotion.task, emotion.class, gender.task), ("emotion", "happy", "gender"));
         // The same crop through the same network; tract may order the operations differently.
-        assert!((emotion.probability - face.emotion.as_ref().unwrap().confidence).abs() < 1e-6);
-        assert!((gender.probability - face.gender.as_ref().unwrap().confidence).abs() < 1e-6);
+        for (explanation, position) in [
+            (emotion, face.emotion.as_ref().unwrap().best_position()),
+            (gender, face.gender.as_ref().unwrap().best_position()),
+        ] {
+            assert!((explanation.saliency.probabilities[position] - explanation.confidence).abs() < 1e-6);
+        }
         assert!(gender.square.width > emotion.square.width);
 
         parameters.saliency.target = SaliencyTarget::Sad;
         parameters.saliency.method = Method::GradCam;
-        let other = explainer.explain(&gray, &face, &parameters).unwrap();
-        assert_eq!((other[0].class, other[1].class), ("sad", gender.class));
+        let other: Vec<_> = explainer.explain(&gray, &face, &parameters).into_iter().map(Result::unwrap).collect();
+        assert_eq!((other[0].label, other[0].class, other[1].class), ("happy", "sad", gender.class));
         assert!(other[0].saliency.values.iter().all(|value| *value >= 0.0));
 
         let sheet = draw_sheet(&[sheet_row(face.id.to_string(), &other).unwrap()]).unwrap();
         assert!(sheet.cols() > 4 * 128 && sheet.rows() > 128);
+    }
+
+    // A rectifier of another kind, whose gradient is not known: the network classifies, and the other one is explained.
+    #[test]
+    fn a_network_that_cannot_be_explained_costs_only_itself() {
+        let mut proto = ModelProto::decode(Emotion::MODEL).unwrap();
+        let nodes = &mut proto.graph.as_mut().unwrap().node;
+        nodes.iter_mut().find(|node| node.op_type == "Relu").unwrap().op_type = "LeakyRelu".to_owned();
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&proto.encode_to_vec()).unwrap();
+        let mut parameters = Parameters::default();
+        parameters.emotion.model = file.path().display().to_string();
+        let pipeline = Pipeline::new(parameters.clone()).unwrap();
+        let mut explainer = FaceExplainer::new(&pipeline);
+        let roi = BoundingBox { x: 165, y: 60, width: 120, height: 140 };
+        let face = FaceAttributes {
+            id: Tracker::default().update(&[roi])[0],
+            roi,
+            emotion: Some(Estimate::from_probabilities(vec![1.0 / 7.0; 7], 0.0)),
+            gender: Some(Estimate::from_probabilities(vec![0.5; 2], 0.0)),
+        };
+        for _ in 0..2 {
+            let explained = explainer.explain(&portrait(), &face, &parameters);
+            let refusal = explained[0].as_ref().unwrap_err().to_string();
+            assert!(
+                refusal.starts_with("the emotion network cannot be explained: no gradient is known of"),
+                "{refusal}"
+            );
+            assert_eq!(explained[1].as_ref().unwrap().task, "gender");
+        }
     }
 
     #[test]
@@ -243,6 +285,6 @@ mod tests {
         let roi = BoundingBox { x: 70, y: 30, width: 50, height: 50 };
         let id = Tracker::default().update(&[roi])[0];
         let face = FaceAttributes { id, roi, emotion: None, gender: None };
-        assert!(explainer.explain(&gray, &face, &parameters).unwrap().is_empty());
+        assert!(explainer.explain(&gray, &face, &parameters).is_empty());
     }
 }

@@ -77,6 +77,13 @@ impl<'a> GradientGraph<'a> {
                 return Ok(self.accumulate(input, gradient)?);
             }
             "Add" => {
+                let shape = self.shape(&node.output[0])?;
+                for input in &node.input {
+                    // Weights have no shape here: they are no feature maps.
+                    if self.shape(input).ok().as_ref() != Some(&shape) {
+                        return Err(unsupported(node));
+                    }
+                }
                 for input in &node.input {
                     self.accumulate(input, gradient)?;
                 }
@@ -84,13 +91,12 @@ impl<'a> GradientGraph<'a> {
             }
             "Relu" => self.relu,
             "MaxPool" => LocalGradient::MaxPool(window(node)?),
-            "AveragePool" => LocalGradient::AveragePool(window(node)?),
+            "AveragePool" if node.get_attr_opt::<i64>("count_include_pad")?.unwrap_or(0) == 0 => {
+                LocalGradient::AveragePool(window(node)?)
+            }
             "ReduceMean" if is_spatial_mean(node)? => LocalGradient::SpatialMean,
             "Softmax" => LocalGradient::Softmax,
-            operator => {
-                let (layer, operator) = (node.name.clone(), operator.to_owned());
-                return Err(SaliencyError::UnsupportedOperator { layer, operator });
-            }
+            _ => return Err(unsupported(node)),
         };
         let forward = self.value(if local == LocalGradient::Softmax { &node.output[0] } else { input })?;
         let gradient = self.model.wire_node(name, local, &[forward, gradient])?[0];
@@ -222,6 +228,10 @@ fn pads(node: &NodeProto) -> TractResult<[usize; 4]> {
         None => Ok([0; 4]),
         Some(pads) => pads.try_into().map_err(|pads| format_err!("{} has pads {pads:?}, expected four", node.name)),
     }
+}
+
+fn unsupported(node: &NodeProto) -> SaliencyError {
+    SaliencyError::UnsupportedOperator { layer: node.name.clone(), operator: node.op_type.clone() }
 }
 
 fn is_spatial_mean(node: &NodeProto) -> TractResult<bool> {
@@ -385,14 +395,18 @@ mod tests {
             r#type: AttributeType::String as i32,
             ..Default::default()
         }];
+        let counted = window_of(2, 2, [1, 0, 0, 1]).into_iter().chain([int("count_include_pad", 1)]).collect();
         let cases = [
             (node("Sigmoid", &["x"], "y", vec![]), "the operator Sigmoid (y)"),
             (node("Conv", &["x", "w"], "y", dilated), "y is dilated"),
             (node("Conv", &["x", "w"], "y", same), "y is not padded by numbers"),
             (node("Conv", &["x", "x"], "y", vec![]), "'x' is no tensor of weights"),
+            (node("AveragePool", &["x"], "y", counted), "the operator AveragePool (y)"),
+            (node("Add", &["x", "vector"], "y", vec![]), "the operator Add (y)"),
         ];
         for (node, reason) in cases {
-            let proto = model(vec![node], vec![weights("w", &[4, 4, 3, 3])]);
+            let initializers = vec![weights("w", &[4, 4, 3, 3]), weights("vector", &[4, 1, 1])];
+            let proto = model(vec![node], initializers);
             match GradientGraph::new(&proto, "y", LocalGradient::Relu) {
                 Err(error) => assert!(error.to_string().contains(reason), "{error}"),
                 Ok(_) => panic!("{reason}: no error"),

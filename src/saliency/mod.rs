@@ -212,19 +212,33 @@ impl Explainer {
         Ok(saliency.averaged_with_mirrored(&mirrored))
     }
 
+    /// Whether the layer has that neuron.
+    ///
+    /// # Errors
+    /// [`SaliencyError::NoSuchNeuron`] tells the layer's shape.
+    pub fn check(&self, neuron: Neuron) -> Result<(), SaliencyError> {
+        let [channels, rows, columns] = self.layer_size();
+        if neuron.channel < channels && neuron.row < rows && neuron.column < columns {
+            return Ok(());
+        }
+        let (layer, shape) = (self.layer.clone(), self.layer_shape.clone());
+        Err(SaliencyError::NoSuchNeuron { layer, neuron, shape })
+    }
+
+    /// Channels, rows, columns. A layer without rows and columns has one of each.
+    fn layer_size(&self) -> [usize; 3] {
+        match *self.layer_shape {
+            [1, channels] => [channels, 1, 1],
+            [1, channels, rows, columns] => [channels, rows, columns],
+            _ => [0; 3],
+        }
+    }
+
     /// A tensor of the layer's shape that is 1 at `neuron` and 0 elsewhere.
     fn one_hot(&self, neuron: Neuron) -> Result<Tensor, SaliencyError> {
+        self.check(neuron)?;
         let Neuron { channel, row, column } = neuron;
-        // A layer without rows and columns has one of each.
-        let (channels, rows, columns) = match *self.layer_shape {
-            [1, channels] => (channels, 1, 1),
-            [1, channels, rows, columns] => (channels, rows, columns),
-            _ => (0, 0, 0),
-        };
-        if channel >= channels || row >= rows || column >= columns {
-            let (layer, shape) = (self.layer.clone(), self.layer_shape.clone());
-            return Err(SaliencyError::NoSuchNeuron { layer, neuron, shape });
-        }
+        let [channels, rows, columns] = self.layer_size();
         let mut weights = vec![0.0_f32; channels * rows * columns];
         weights[(channel * rows + row) * columns + column] = 1.0;
         Ok(Tensor::from_shape(&self.layer_shape, &weights)?)

@@ -17,7 +17,8 @@ const SATURATED_SHARE: f32 = 0.01;
 const MAX_OPACITY: f32 = 0.7;
 
 /// Saliency as the paper's figures show it: mean grey where the pixel does not matter, brighter where the value grows with
-/// it, darker where it falls. Height x width, 8-bit, one channel.
+/// it, darker where it falls. (Of Grad-CAM, which has a mean above 0, what does not matter is darker than that.) Height x width,
+/// 8-bit, one channel.
 ///
 /// # Errors
 /// Only those of OpenCV.

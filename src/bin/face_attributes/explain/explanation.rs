@@ -1,12 +1,13 @@
 //! A network, and what of it is explained.
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use face_attributes::attributes::{Attribute, Estimate};
 use face_attributes::classifier::{BuiltIn, Classifier};
 use face_attributes::crop::crop_face;
 use face_attributes::geometry::BoundingBox;
+use face_attributes::model::Model;
 use face_attributes::parameters::ClassifierParameters;
-use face_attributes::saliency::{Explainer, Neuron, Saliency};
+use face_attributes::saliency::{Explainer, Neuron, Saliency, SaliencyError};
 use opencv::core::{Mat, Size};
 
 use super::{Args, PREDICTED};
@@ -47,10 +48,9 @@ impl<A: BuiltIn> Explanation<A> {
             None if args.target == PREDICTED => Target::Predicted,
             None => Target::Class(class_named(&args.target)?),
         };
-        let explainer = match &args.layer {
-            Some(layer) => Explainer::of_layer(&classifier.model(), args.method, layer)?,
-            None => Explainer::of_classes(&classifier.model(), args.method)?,
-        };
+        let explainer = explainer(args, &classifier.model()).with_context(|| {
+            parameters.model_path().map_or("the built-in network".to_owned(), |it| it.display().to_string())
+        })?;
         // No answer is withheld here.
         let parameters = ClassifierParameters { min_confidence: 0.0, ..parameters.clone() };
         Ok(Self { classifier, parameters, explainer, target })
@@ -84,6 +84,17 @@ impl<A: BuiltIn> Explanation<A> {
         let saliency = self.explainer.explain_crop(&crop, neuron, with_mirrored)?;
         Ok(Explained { crop, estimate, class, saliency })
     }
+}
+
+fn explainer(args: &Args, model: &Model) -> Result<Explainer, SaliencyError> {
+    let explainer = match &args.layer {
+        Some(layer) => Explainer::of_layer(model, args.method, layer)?,
+        None => Explainer::of_classes(model, args.method)?,
+    };
+    if let Some(neuron) = args.neuron {
+        explainer.check(neuron)?;
+    }
+    Ok(explainer)
 }
 
 fn class_named<A: Attribute>(name: &str) -> anyhow::Result<A> {

@@ -55,10 +55,10 @@ pub fn run<A: BuiltIn>(
             Err(error) => faces.fail(&error.into()),
         }
     }
-    if faces.rows.is_empty() {
-        log::warn!("no face to draw");
-    } else if args.out.is_some() || !args.json {
+    if !faces.rows.is_empty() {
         write_picture(args, &draw_sheet(&faces.rows)?)?;
+    } else if faces.draws() {
+        log::warn!("no face to draw");
     }
     Ok(if faces.failed { Outcome::AnInputFailed } else { Outcome::Done })
 }
@@ -110,8 +110,15 @@ impl<A: BuiltIn> Faces<'_, A> {
             let report = self.json(file, face, explained)?;
             writeln!(io::stdout(), "{report}")?;
         }
-        self.rows.push(self.row(file, explained)?);
+        if self.draws() {
+            self.rows.push(self.row(file, explained)?);
+        }
         Ok(())
+    }
+
+    /// Whether a picture is wanted.
+    fn draws(&self) -> bool {
+        self.args.out.is_some() || !self.args.json
     }
 
     fn json(&self, file: &Path, face: BoundingBox, explained: &Explained<A>) -> anyhow::Result<String> {

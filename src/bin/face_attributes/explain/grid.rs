@@ -98,6 +98,8 @@ struct Grid<'a, A> {
 
 impl<A: BuiltIn> Grid<'_, A> {
     fn block(&mut self, class: A, faces: &[&Picture]) -> anyhow::Result<Block> {
+        let count = self.args.samples.min(faces.len()) + self.args.average.min(faces.len());
+        self.progress.inc_length(count as u64);
         let mut samples: Vec<Vec<Tile>> = (0..=self.networks.len()).map(|_| Vec::new()).collect();
         for face in spread(faces, self.args.samples) {
             let Some(explained) = self.explain(face, None) else { continue };

@@ -44,10 +44,10 @@ pub struct Args {
     /// Take each image for a face already, instead of looking for faces in it.
     #[arg(long)]
     cropped: bool,
-    /// What to add around a face that is cropped already on each side, as a fraction of its longer side, by continuing its
-    /// border.
-    #[arg(long, value_name = "FRACTION", default_value_t = 0.0)]
-    margin: f64,
+    /// What to add around a face on each side, as a fraction of its longer side; where nothing is given, 0 for faces that are
+    /// cropped already, and the parameter of the node for faces that were found.
+    #[arg(long, value_name = "FRACTION")]
+    margin: Option<f64>,
     /// The picture to write; explain.png where neither this nor --json is given.
     #[arg(long, value_name = "FILE.png")]
     out: Option<PathBuf>,
@@ -55,8 +55,9 @@ pub struct Args {
     /// the saliency of each, row by row.
     #[arg(long, conflicts_with = "grid")]
     json: bool,
-    /// Draw a row per class from DIR/<class>/<image>, as evaluate reads them: samples, and the mean over the class.
-    #[arg(long, value_name = "DIR", conflicts_with = "images")]
+    /// Draw a row per class from DIR/<class>/<image>, as evaluate reads them: samples with what speaks for the answer to each,
+    /// and the mean over the class of what speaks for the class.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["images", "target", "layer"])]
     grid: Option<PathBuf>,
     /// ONNX file of a second network to show in the grid.
     #[arg(long, value_name = "FILE", requires = "grid")]
@@ -106,8 +107,9 @@ fn run_task<A: BuiltIn>(args: &Args) -> anyhow::Result<Outcome> {
 fn parameters(args: &Args) -> anyhow::Result<Parameters> {
     let task = args.task.name();
     let mut parameters = args.params.as_deref().map(read_parameter_file).transpose()?.unwrap_or_default();
-    if args.cropped || args.grid.is_some() {
-        parameters = parameters.with(&format!("{task}.margin"), args.margin.into())?;
+    let are_cropped = args.cropped || args.grid.is_some();
+    if let Some(margin) = args.margin.or(are_cropped.then_some(0.0)) {
+        parameters = parameters.with(&format!("{task}.margin"), margin.into())?;
     }
     if let Some(model) = &args.model {
         parameters = parameters.with(&format!("{task}.model"), model.as_str().into())?;
