@@ -24,7 +24,7 @@ use crate::task::Task;
 pub struct Example<T> {
     /// The image.
     pub image: T,
-    /// Position of its class in [`Attribute::CLASSES`].
+    /// Position of its class in [`CLASSES`](face_attributes::attributes::Attribute::CLASSES).
     pub class: usize,
     /// Race, where the data tell it.
     race: Option<Race>,
