@@ -178,11 +178,6 @@ impl Explainer {
         Ok(Self { plan, input: model.input(), layer: layer.to_owned(), layer_shape, method })
     }
 
-    /// How it explains.
-    pub fn method(&self) -> Method {
-        self.method
-    }
-
     /// Explains one neuron's value for one picture, given as to [`Model::run`].
     ///
     /// # Errors
