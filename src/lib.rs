@@ -39,4 +39,5 @@ pub mod ros;
 pub mod saliency;
 pub mod scene;
 pub mod source;
+pub mod task;
 pub mod track;

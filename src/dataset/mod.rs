@@ -6,12 +6,14 @@
 mod class_folders;
 mod fer2013;
 mod files;
+mod held_out;
 mod imdb_wiki;
 mod spec;
 mod utkface;
 
 pub use class_folders::class_folders;
 pub use fer2013::{Usage, fer2013};
+pub use held_out::is_held_out;
 pub use imdb_wiki::imdb_wiki;
 pub use spec::{ADULT_YEARS, DatasetSpec, Format, Labelled};
 pub use utkface::utkface;

@@ -1,12 +1,12 @@
 //! Which data, as the command line and configuration files say it.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use super::{Dataset, DatasetError, Usage, class_folders, fer2013, imdb_wiki, utkface};
+use super::{Dataset, DatasetError, LeftOut, Usage, class_folders, fer2013, imdb_wiki, is_held_out, utkface};
 use crate::attributes::{Attribute, Emotion, Gender};
 
 /// The age in years from which people are adults.
@@ -51,7 +51,7 @@ impl Format {
 }
 
 /// Which labelled data.
-#[derive(Debug, Clone, PartialEq, Eq, clap::Args, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, clap::Args, Serialize, Deserialize)]
 pub struct DatasetSpec {
     /// The folder or file with the labelled pictures.
     #[arg(value_name = "DATA")]
@@ -67,6 +67,10 @@ pub struct DatasetSpec {
     #[arg(long, value_name = "YEARS")]
     #[serde(default)]
     pub min_age: Option<u32>,
+    /// Only this share of the pictures, 0 to 1: those that a training with this `validation_fraction` does not learn from.
+    #[arg(long, value_name = "FRACTION")]
+    #[serde(default)]
+    pub held_out: Option<f64>,
 }
 
 impl DatasetSpec {
@@ -82,7 +86,23 @@ impl DatasetSpec {
         if self.min_age.is_some() && self.format != Format::Utkface {
             return no_choice("age");
         }
-        A::load(self)
+        let mut dataset = A::load(self)?;
+        if let Some(fraction) = self.held_out {
+            self.keep_held_out(&mut dataset, fraction)?;
+        }
+        Ok(dataset)
+    }
+
+    fn keep_held_out<A>(&self, dataset: &mut Dataset<A>, fraction: f64) -> Result<(), DatasetError> {
+        let count = dataset.samples.len();
+        dataset.samples.retain(|sample| is_held_out(Path::new(&sample.picture.to_string()), fraction));
+        if dataset.samples.is_empty() {
+            let what = format!("picture among the share {fraction} that is held out");
+            return Err(DatasetError::NothingLeft { path: self.path.clone(), what });
+        }
+        let what = format!("pictures that a training with validation_fraction {fraction} learns from");
+        dataset.left_out.push(LeftOut { what, count: (count - dataset.samples.len()) as u64 });
+        Ok(())
     }
 }
 
@@ -118,10 +138,11 @@ impl Labelled for Gender {
 
 #[cfg(test)]
 mod tests {
+    use super::super::files::folder_with;
     use super::*;
 
     fn refusal<A: Labelled>(format: Format, usage: Option<Usage>, min_age: Option<u32>) -> String {
-        let spec = DatasetSpec { path: "no/such".into(), format, usage, min_age };
+        let spec = DatasetSpec { path: "no/such".into(), format, usage, min_age, held_out: None };
         spec.load::<A>().unwrap_err().to_string()
     }
 
@@ -137,6 +158,26 @@ mod tests {
         for (message, reason) in cases {
             assert!(message.contains(reason), "{message}");
         }
+    }
+
+    #[test]
+    fn what_trainings_learn_from_is_left_out() {
+        let names: Vec<_> = (0..200).map(|number| format!("{}_1_0_{number}.jpg", 18 + number % 50)).collect();
+        let folder = folder_with(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        let load = |held_out| {
+            let path = folder.path().to_owned();
+            let spec = DatasetSpec { path, format: Format::Utkface, usage: None, min_age: Some(30), held_out };
+            spec.load::<Gender>()
+        };
+        let (all, held_out) = (load(None).unwrap(), load(Some(0.3)).unwrap());
+        let expected: Vec<_> =
+            all.samples.iter().filter(|it| is_held_out(Path::new(&it.picture.to_string()), 0.3)).cloned().collect();
+        assert!(!expected.is_empty() && expected.len() < all.samples.len());
+        assert_eq!(held_out.samples, expected);
+        let left_out = held_out.left_out.last().unwrap();
+        assert_eq!(left_out.count as usize, all.samples.len() - expected.len());
+        let nothing = load(Some(0.0)).unwrap_err().to_string();
+        assert!(nothing.contains("no picture among the share 0 that is held out"), "{nothing}");
     }
 
     #[test]

@@ -49,6 +49,20 @@ impl View {
 
     /// Appends the pixels that a network of `side_px` sees, -1 to 1, row by row.
     pub fn append_pixels(&self, picture: &Mat, side_px: usize, pixels: &mut Vec<f32>) -> opencv::Result<()> {
+        let lit = |pixel: &u8| (PIXEL_RANGE.scale(*pixel) * self.contrast + self.brightness).clamp(-1.0, 1.0);
+        pixels.extend(self.crop(picture, side_px)?.data_bytes()?.iter().map(lit));
+        Ok(())
+    }
+
+    /// The same pixels as the robot gives them to a network, 0 to 255.
+    pub fn pixels(&self, picture: &Mat, side_px: usize) -> opencv::Result<Vec<u8>> {
+        let mut pixels = Vec::with_capacity(side_px * side_px);
+        self.append_pixels(picture, side_px, &mut pixels)?;
+        Ok(pixels.into_iter().map(|pixel| ((pixel + 1.0) * 127.5).round() as u8).collect())
+    }
+
+    /// The square of `side_px` that is seen, before its light is changed.
+    fn crop(&self, picture: &Mat, side_px: usize) -> opencv::Result<Mat> {
         let longer_side = f64::from(picture.cols().max(picture.rows()));
         let square_px = longer_side * (1.0 + 2.0 * self.margin) * self.zoom;
         // What shrinks is warped to twice the size and averaged: sampled at once, it would skip pixels.
@@ -71,9 +85,7 @@ impl View {
             resize(&crop, &mut averaged, Size::new(side, side), 0.0, 0.0, INTER_AREA)?;
             crop = averaged;
         }
-        let lit = |pixel: &u8| (PIXEL_RANGE.scale(*pixel) * self.contrast + self.brightness).clamp(-1.0, 1.0);
-        pixels.extend(crop.data_bytes()?.iter().map(lit));
-        Ok(())
+        Ok(crop)
     }
 
     /// The affine map from a pixel of a crop of `side` pixels to its source in the picture. The middle of the pixel at 0 is
@@ -126,9 +138,7 @@ mod tests {
     fn pixels(view: &View, side_px: usize) -> Vec<u8> {
         let wide = wide();
         let picture = picture(&wide).try_clone().unwrap();
-        let mut pixels = Vec::new();
-        view.append_pixels(&picture, side_px, &mut pixels).unwrap();
-        pixels.iter().map(|pixel| ((pixel + 1.0) * 127.5).round() as u8).collect()
+        view.pixels(&picture, side_px).unwrap()
     }
 
     /// What the robot would cut out.

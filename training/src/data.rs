@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use face_attributes::attributes::{Emotion, Gender};
 use face_attributes::crop::crop_face;
-use face_attributes::dataset::{DatasetSpec, Format, Labelled, Picture, Race, Usage};
+use face_attributes::dataset::{DatasetSpec, Labelled, Picture, Race, is_held_out};
 use face_attributes::geometry::BoundingBox;
+use face_attributes::task::Task;
 use indicatif::ProgressBar;
 use opencv::core::{Mat, Size};
 use opencv::imgproc::{INTER_AREA, resize};
@@ -18,7 +19,6 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use crate::recipe::{Balance, Recipe};
-use crate::task::Task;
 
 /// An image with the position of its class among those of the task.
 pub struct Example<T> {
@@ -27,7 +27,7 @@ pub struct Example<T> {
     /// Position of its class in [`CLASSES`](face_attributes::attributes::Attribute::CLASSES).
     pub class: usize,
     /// Race, where the data tell it.
-    race: Option<Race>,
+    pub race: Option<Race>,
     /// What it weighs in what is minimized.
     pub weight: f32,
 }
@@ -105,7 +105,7 @@ fn load_picture(
     };
     let path = PathBuf::from(picture.to_string());
     let gray = picture.read_gray()?;
-    let example = if is_for_validation(&path, recipe.data.validation_fraction) {
+    let example = if is_held_out(&path, recipe.data.validation_fraction) {
         let side = recipe.side_px as i32;
         let face = BoundingBox::of_image(gray.cols(), gray.rows());
         let crop = crop_face(&gray, face, recipe.data.validation_margin, Size::new(side, side))?;
@@ -115,15 +115,6 @@ fn load_picture(
     };
     let name = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
     Ok(LoadedPicture { name, sha256: hex(&sha256), example })
-}
-
-/// Whether an image is kept for validation: decided by the name of its file, or of its row in a table, alone, so that it is the same in every training, on
-/// every machine, and whatever is added to the folder.
-fn is_for_validation(path: &Path, fraction: f64) -> bool {
-    let name = path.file_name().unwrap_or_default();
-    let digest = Sha256::digest(name.as_encoded_bytes());
-    let first = digest.iter().take(4).fold(0, |number, byte| number << 8 | u64::from(*byte));
-    (first as f64) < fraction * (1_u64 << 32) as f64
 }
 
 /// The picture, averaged down to twice the pixels that its least enlarged crop shows of it.
@@ -141,13 +132,7 @@ fn scaled_down(picture: Mat, recipe: &Recipe) -> anyhow::Result<Mat> {
 }
 
 fn labelled_pictures(recipe: &Recipe, path: &Path, progress: &ProgressBar) -> anyhow::Result<Vec<LabelledPicture>> {
-    let format = recipe.data.format;
-    let spec = DatasetSpec {
-        path: path.to_owned(),
-        format,
-        usage: (format == Format::Fer2013).then_some(Usage::Training),
-        min_age: (format == Format::Utkface).then_some(recipe.data.min_age_years),
-    };
+    let spec = recipe.data.spec(path);
     match recipe.task {
         Task::Emotion => pictures_of::<Emotion>(&spec, progress),
         Task::Gender => pictures_of::<Gender>(&spec, progress),
@@ -247,13 +232,5 @@ mod tests {
         assert_eq!(weights(Balance::Classes), [0.75, 0.75, 0.75, 1.5, 0.75, 1.5]);
         let third = 2.0 / 3.0;
         assert_eq!(weights(Balance::ClassesInRaces), [third, third, third, 2.0, 1.0, 1.0]);
-    }
-
-    #[test]
-    fn the_split_depends_on_the_name_only() {
-        let chosen = |path: &str| is_for_validation(Path::new(path), 0.3);
-        let count = (0..1000).filter(|number| chosen(&format!("{number}.png"))).count();
-        assert!((250..350).contains(&count), "{count}");
-        assert!((0..100).all(|number| chosen(&format!("a/{number}.png")) == chosen(&format!("b/c/{number}.png"))));
     }
 }

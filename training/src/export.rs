@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
 use face_attributes::architecture::{Network, Shape, architecture};
+use face_attributes::task::Task;
 
 use crate::model_file::ModelFile;
-use crate::task::Task;
 use crate::train::RunFolder;
 use crate::weights::Weights;
 

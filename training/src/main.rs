@@ -1,7 +1,8 @@
-//! Trains, imports and exports the networks of `face_attributes`.
+//! Trains, evaluates, imports and exports the networks of `face_attributes`.
 
 mod augment;
 mod data;
+mod evaluate;
 mod export;
 mod import;
 mod model_file;
@@ -9,7 +10,6 @@ mod network;
 mod onnx_export;
 mod random;
 mod recipe;
-mod task;
 mod train;
 mod weights;
 
@@ -33,6 +33,8 @@ enum Command {
     Import(import::Arguments),
     /// Trains a network.
     Train(train::Arguments),
+    /// Measures the model of a training on the images that it did not learn from.
+    Evaluate(evaluate::Arguments),
     /// Writes an ONNX file for the robot.
     Export(export::Arguments),
 }
@@ -41,6 +43,7 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Import(arguments) => import::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
+        Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
     }
 }

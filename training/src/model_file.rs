@@ -6,12 +6,12 @@ use std::path::Path;
 use anyhow::{Context, bail, ensure};
 use clap::ValueEnum;
 use face_attributes::architecture::{Network, Shape, architecture};
+use face_attributes::task::Task;
 use ndarray::{ArrayD, IxDyn};
 use prost::Message;
 use tract_onnx::pb::{GraphProto, ModelProto, TensorProto};
 
 use crate::onnx_export::{ModelCard, onnx_from_network};
-use crate::task::Task;
 use crate::weights::Weights;
 
 /// The largest side of an image that a file may ask for, in pixels: that of the robot.

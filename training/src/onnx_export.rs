@@ -5,6 +5,7 @@
 
 use anyhow::{Context, bail};
 use face_attributes::architecture::{BATCH_NORM_EPSILON, Network, Node, Op, Pads};
+use face_attributes::task::Task;
 use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
@@ -14,7 +15,6 @@ use tract_onnx::pb::{
     TensorShapeProto, TypeProto, ValueInfoProto,
 };
 
-use crate::task::Task;
 use crate::weights::Weights;
 
 /// Name of the output, `[1, classes]`.

@@ -12,6 +12,8 @@ pub enum Purpose {
     Order,
     /// What a batch drops out.
     Dropout(u32),
+    /// What the teachers see of the image at a position; the views of one are numbered like epochs.
+    Teachers(u32),
 }
 
 /// The numbers for a purpose in an epoch.
@@ -20,6 +22,7 @@ pub fn numbers(seed: u64, epoch: u32, purpose: Purpose) -> ChaCha8Rng {
         Purpose::Image(index) => (0, index),
         Purpose::Order => (1, 0),
         Purpose::Dropout(index) => (2, index),
+        Purpose::Teachers(index) => (3, index),
     };
     // ChaCha's nonce is the stream, and its key the seed: no two purposes share numbers.
     let mut numbers = ChaCha8Rng::seed_from_u64(seed ^ (kind << 62));
@@ -38,7 +41,14 @@ mod tests {
     #[test]
     fn every_purpose_has_its_numbers() {
         let first = |seed, epoch, purpose| numbers(seed, epoch, purpose).next_u64();
-        let purposes = [Purpose::Image(0), Purpose::Image(1), Purpose::Order, Purpose::Dropout(0), Purpose::Dropout(1)];
+        let purposes = [
+            Purpose::Image(0),
+            Purpose::Image(1),
+            Purpose::Order,
+            Purpose::Dropout(0),
+            Purpose::Teachers(0),
+            Purpose::Teachers(1),
+        ];
         let all: HashSet<_> = (0..3)
             .flat_map(|seed| (0..3).map(move |epoch| (seed, epoch)))
             .flat_map(|(seed, epoch)| purposes.map(|purpose| first(seed, epoch, purpose)))

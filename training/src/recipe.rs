@@ -5,10 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
-use face_attributes::dataset::Format;
+use face_attributes::dataset::{DatasetSpec, Format, Usage};
+use face_attributes::task::Task;
 use serde::{Deserialize, Serialize};
-
-use crate::task::Task;
 
 /// What is trained, on what and how. Everything but the task has a default: the paper's recipe for mini-Xception.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,6 +51,9 @@ pub struct Recipe {
     /// Share of the truth that is spread evenly over all classes, 0 to 1 (Szegedy et al. 2016).
     #[serde(default)]
     pub label_smoothing: f64,
+    /// Networks whose answers are learned beside the labels. Without it, only the labels are.
+    #[serde(default)]
+    pub distillation: Option<Distillation>,
     /// Factors of the sum of squared weights in the loss, by the name of a convolution.
     #[serde(default = "defaults::l2_penalty")]
     pub l2_penalty: BTreeMap<String, f64>,
@@ -83,6 +85,19 @@ pub struct DataRecipe {
     pub validation_fraction: f64,
     /// What is added around a validation image on each side, as a fraction of its longer side, by continuing its border.
     pub validation_margin: f64,
+}
+
+impl DataRecipe {
+    /// The images at `path`, those for validation included.
+    pub fn spec(&self, path: &Path) -> DatasetSpec {
+        DatasetSpec {
+            path: path.to_owned(),
+            format: self.format,
+            usage: (self.format == Format::Fer2013).then_some(Usage::Training),
+            min_age: (self.format == Format::Utkface).then_some(self.min_age_years),
+            held_out: None,
+        }
+    }
 }
 
 /// Which images weigh more than others. Rare ones weigh more, the mean weight is 1.
@@ -120,6 +135,22 @@ pub struct Augmentation {
     pub mirror: bool,
 }
 
+/// Networks whose answers are learned beside the labels (Hinton, Vinyals, Dean 2015). They are asked once, before the first
+/// epoch: an image's target is the same however it is augmented.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Distillation {
+    /// ONNX files of this project for the same task. Their probabilities are averaged.
+    pub teachers: Vec<PathBuf>,
+    /// Number of augmented views of an image over which a teacher's probabilities are averaged.
+    pub views: u32,
+    /// Share of the target that the teachers' answer makes up, 0 to 1; the label makes up the rest.
+    pub weight: f64,
+    /// Flattens the teachers' probabilities where it is above 1.
+    #[serde(default = "defaults::temperature")]
+    pub temperature: f64,
+}
+
 /// What becomes of the learning rate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -150,6 +181,9 @@ pub enum Figure {
     Loss,
     /// Share of right answers.
     Accuracy,
+    /// None: the last epoch is the best. For a schedule that ends at 0, and where the initial weights have seen the
+    /// validation images, on which they look better than they are.
+    Last,
 }
 
 impl Default for DataRecipe {
@@ -209,6 +243,10 @@ mod defaults {
         1e-3
     }
 
+    pub fn temperature() -> f64 {
+        1.0
+    }
+
     pub fn l2_penalty() -> BTreeMap<String, f64> {
         ["conv_1", "conv_2"].map(|name| (name.to_owned(), 0.01)).into()
     }
@@ -246,6 +284,12 @@ impl Recipe {
         in_range("augmentation.zoom", zoom, 0.0..=0.9)?;
         in_range("augmentation.brightness", brightness, 0.0..=1.0)?;
         in_range("augmentation.contrast", contrast, 0.0..=1.0)?;
+        if let Some(distillation) = &self.distillation {
+            ensure!(!distillation.teachers.is_empty(), "distillation.teachers is empty");
+            in_range("distillation.views", f64::from(distillation.views), 1.0..=1000.0)?;
+            in_range("distillation.weight", distillation.weight, 0.0..=1.0)?;
+            in_range("distillation.temperature", distillation.temperature, 0.1..=100.0)?;
+        }
         match self.schedule {
             Schedule::Constant => {}
             Schedule::ReduceOnPlateau { factor, .. } => in_range("schedule.factor", factor, 0.0..=1.0)?,

@@ -30,6 +30,7 @@ learning_rate: 0.01
 average_decay: 0.9
 label_smoothing: 0.1
 schedule: !reduce_on_plateau {factor: 0.5, patience: 1}
+distillation: {teachers: [teacher.onnx], views: 2, weight: 0.5, temperature: 2}
 data: {validation_fraction: 0.3, description: stripes}
 ";
 
@@ -52,6 +53,8 @@ fn stripes() -> TempDir {
         }
     }
     fs::write(folder.path().join("recipe.yaml"), RECIPE).unwrap();
+    let teacher = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/gender_mini_xception.onnx");
+    fs::copy(teacher, folder.path().join("teacher.onnx")).unwrap();
     folder
 }
 
@@ -99,7 +102,7 @@ fn a_training_that_is_killed_at_random_moments_ends_like_one_that_is_not() {
     let figures = metrics(&whole);
     assert_eq!(figures.len(), 4);
     assert_eq!(figures, metrics(&killed));
-    for file in ["model.onnx", "recipe.yaml", "data.sha256"] {
+    for file in ["model.onnx", "recipe.yaml", "data.sha256", "teachers.csv"] {
         assert!(fs::read(whole.join(file)).unwrap() == fs::read(killed.join(file)).unwrap(), "{file} differs");
     }
     let entries = |run: &PathBuf| {
@@ -115,6 +118,7 @@ fn a_training_that_is_killed_at_random_moments_ends_like_one_that_is_not() {
         "metrics.csv",
         "model.onnx",
         "recipe.yaml",
+        "teachers.csv",
     ];
     assert_eq!(entries(&whole), expected);
     assert_eq!(entries(&killed), expected);
@@ -138,6 +142,24 @@ fn a_trained_network_is_exported_for_the_robot() {
     }
 }
 
+// The training's last line says how many of the validation images the model of its best epoch gets right.
+#[test]
+fn an_evaluation_of_a_run_says_what_the_training_said() {
+    let folder = stripes();
+    train_to_the_end(folder.path(), "run");
+    let arguments = ["evaluate", "run", "--data", "data"];
+    let output = Command::new(PROGRAM).current_dir(folder.path()).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report = String::from_utf8(output.stdout).unwrap();
+    let accuracy = |row: &HashMap<String, String>| row["validation_accuracy"].parse::<f64>().unwrap();
+    let losses = metrics(&folder.path().join("run"));
+    let best = losses
+        .iter()
+        .min_by(|a, b| a["validation_loss"].parse::<f64>().unwrap().total_cmp(&b["validation_loss"].parse().unwrap()));
+    let expected = format!("accuracy {:.1}%", 100.0 * accuracy(best.unwrap()));
+    assert!(report.contains(&expected), "{expected}\n{report}");
+}
+
 #[test]
 fn what_prevents_a_training_is_told() {
     let folder = stripes();
@@ -157,6 +179,8 @@ fn what_prevents_a_training_is_told() {
         ("task: emotion", "data", "expected folders"),
         ("task: gender\ninitial_weights: no.onnx", "data", "no.onnx"),
         ("task: gender\ndata: {validation_fraction: 0}", "data", "no image to validate with"),
+        ("task: gender\ndistillation: {teachers: [], views: 1, weight: 1}", "data", "distillation.teachers is empty"),
+        ("task: gender\ndistillation: {teachers: [no.onnx], views: 1, weight: 1}", "data", "model no.onnx"),
         ("task: gender\nl2_penalty: {conv_9: 1}", "data", "no convolution 'conv_9'"),
     ];
     for (number, (recipe, data, reason)) in cases.into_iter().enumerate() {

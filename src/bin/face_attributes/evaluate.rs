@@ -13,11 +13,11 @@ use face_attributes::evaluation::report::{EvaluationReport, percent};
 use face_attributes::evaluation::{Evaluation, evaluate};
 use face_attributes::parameter_file::read_parameter_file;
 use face_attributes::parameters::{ClassifierParameters, Parameters};
+use face_attributes::task::Task;
 use serde::Serialize;
 
 use crate::Outcome;
 use crate::progress::progress_bar;
-use crate::task::Task;
 
 /// Measure how often a network is right on labelled pictures that each show one face and little else.
 #[derive(clap::Args)]
@@ -65,20 +65,18 @@ pub struct Args {
 
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     match args.task {
-        Task::Emotion => run_task::<Emotion>(args, |parameters| parameters.emotion),
-        Task::Gender => run_task::<Gender>(args, |parameters| parameters.gender),
+        Task::Emotion => run_task::<Emotion>(args),
+        Task::Gender => run_task::<Gender>(args),
     }
 }
 
-fn run_task<A: BuiltIn + Labelled + Described>(
-    args: &Args,
-    of_task: impl FnOnce(Parameters) -> ClassifierParameters,
-) -> anyhow::Result<Outcome> {
-    let parameters = of_task(parameters::<A>(args)?);
+fn run_task<A: BuiltIn + Labelled + Described>(args: &Args) -> anyhow::Result<Outcome> {
+    let parameters = parameters::<A>(args)?;
+    let parameters = args.task.parameters(&parameters);
     let dataset = args.data.load::<A>()?;
     let model = ModelFacts::load::<A>(parameters.model_path())?;
     let classifier = Classifier::load(parameters.model_path())?;
-    let evaluation = measure(&classifier, &dataset, &parameters);
+    let evaluation = measure(&classifier, &dataset, parameters);
     let report = EvaluationReport::new(&evaluation);
     print(args, &evaluation, &report)?;
     if let Some(path) = &args.plot {
@@ -89,7 +87,7 @@ fn run_task<A: BuiltIn + Labelled + Described>(
     }
     if let Some(path) = &args.card {
         let data = args.data_description.as_ref().unwrap_or(&dataset.description);
-        let ClassifierParameters { margin, mirror, .. } = parameters;
+        let ClassifierParameters { margin, mirror, .. } = *parameters;
         ModelCard { model, data, left_out: &dataset.left_out, margin, mirror, report: &report }.write::<A>(path)?;
     }
     Ok(if evaluation.failed > 0 { Outcome::AnInputFailed } else { Outcome::Done })

@@ -6,7 +6,6 @@ mod explain;
 mod occlude;
 mod progress;
 mod selection;
-mod task;
 
 use std::io;
 use std::process::ExitCode;

@@ -20,6 +20,7 @@ use face_attributes::parameter_file::read_parameter_file;
 use face_attributes::parameters::Parameters;
 use face_attributes::saliency::render::{heat_map, picture_of, stretched};
 use face_attributes::saliency::sheet::{Row, Tile, draw_sheet};
+use face_attributes::task::Task;
 use indicatif::ProgressBar;
 use opencv::core::{Mat, Size};
 use opencv::imgcodecs::imwrite_def;
@@ -29,7 +30,6 @@ use serde::Serialize;
 use crate::Outcome;
 use crate::progress::progress_bar;
 use crate::selection::spread;
-use crate::task::Task;
 
 /// Measure how a network's answers change when parts of faces are hidden or glasses are drawn on.
 ///

@@ -9,11 +9,11 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use face_attributes::architecture::{Network, mini_xception};
+use face_attributes::task::Task;
 use sha2::{Digest, Sha256};
 
 use crate::data::hex;
 use crate::model_file::ModelFile;
-use crate::task::Task;
 use source::SourceNetwork;
 
 /// Arguments of the subcommand.

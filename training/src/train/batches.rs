@@ -6,6 +6,7 @@ use std::thread::{Builder, Scope};
 use anyhow::Context;
 use rand::seq::SliceRandom;
 
+use super::targets::Targets;
 use crate::augment::View;
 use crate::data::Dataset;
 use crate::random::{Purpose, numbers};
@@ -20,14 +21,15 @@ pub struct Batch {
     pub pixels: Vec<f32>,
     /// Positions of the classes.
     pub classes: Vec<usize>,
-    /// What the images weigh in what is minimized.
-    pub weights: Vec<f32>,
+    /// What the probabilities should be, image by image: rows of [`Targets`].
+    pub targets: Vec<f32>,
 }
 
 /// All training images once, in the order and with the views of the epoch `epoch`. The thread ends with the receiver.
 pub fn augmented<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
     dataset: &'env Dataset,
+    targets: &'env Targets,
     recipe: &'env Recipe,
     epoch: u32,
 ) -> anyhow::Result<Receiver<anyhow::Result<Batch>>> {
@@ -36,7 +38,7 @@ pub fn augmented<'scope, 'env>(
         let mut order: Vec<_> = (0..dataset.training.len()).collect();
         order.shuffle(&mut numbers(recipe.seed, epoch, Purpose::Order));
         for positions in order.chunks(recipe.batch_size) {
-            let batch = augmented_batch(dataset, recipe, epoch, positions);
+            let batch = augmented_batch(dataset, targets, recipe, epoch, positions);
             if sender.send(batch).is_err() {
                 return;
             }
@@ -46,16 +48,22 @@ pub fn augmented<'scope, 'env>(
     Ok(receiver)
 }
 
-fn augmented_batch(dataset: &Dataset, recipe: &Recipe, epoch: u32, positions: &[usize]) -> anyhow::Result<Batch> {
+fn augmented_batch(
+    dataset: &Dataset,
+    targets: &Targets,
+    recipe: &Recipe,
+    epoch: u32,
+    positions: &[usize],
+) -> anyhow::Result<Batch> {
     let mut pixels = Vec::with_capacity(positions.len() * recipe.side_px * recipe.side_px);
-    let (mut classes, mut weights) = (Vec::with_capacity(positions.len()), Vec::with_capacity(positions.len()));
+    let (mut classes, mut targets_of_batch) = (Vec::with_capacity(positions.len()), Vec::new());
     for &position in positions {
         let example = &dataset.training[position];
         let mut numbers = numbers(recipe.seed, epoch, Purpose::Image(position as u32));
         let view = View::draw(&recipe.augmentation, &mut numbers);
         view.append_pixels(&example.image, recipe.side_px, &mut pixels)?;
         classes.push(example.class);
-        weights.push(example.weight);
+        targets_of_batch.extend_from_slice(targets.row(position));
     }
-    Ok(Batch { pixels, classes, weights })
+    Ok(Batch { pixels, classes, targets: targets_of_batch })
 }

@@ -112,7 +112,8 @@ impl<'a> Learner<'a> {
         let dropout = numbers(self.recipe.seed, epoch, Purpose::Dropout(number));
         let logits = self.learning.logits(self.network, images, Some(dropout))?;
         let answers = most_probable(logits.clone().inner())?;
-        let targets = self.targets(&batch.classes, &batch.weights, &device);
+        let targets = TensorData::new(batch.targets, [batch.classes.len(), self.class_count()]);
+        let targets = Tensor::<2>::from_data(targets, &device);
         let mut loss = (log_softmax(logits, 1) * targets).sum().mul_scalar(-1.0 / batch.classes.len() as f64);
         for (name, factor) in &self.recipe.l2_penalty {
             loss = loss + self.learning.squared_weights(self.network, name)?.mul_scalar(*factor);
@@ -157,14 +158,6 @@ impl<'a> Learner<'a> {
     fn images(&self, pixels: Vec<f32>, count: usize, device: &Device) -> Tensor<4> {
         let shape = self.network.input_shape();
         Tensor::from_data(TensorData::new(pixels, [count, shape.channels, shape.height, shape.width]), device)
-    }
-
-    /// What the probabilities should be, times what the images weigh.
-    fn targets(&self, classes: &[usize], weights: &[f32], device: &Device) -> Tensor<2> {
-        let spread = self.recipe.label_smoothing / self.class_count() as f64;
-        let weights = Tensor::<1>::from_data(TensorData::new(weights.to_vec(), [weights.len()]), device);
-        let truth = one_hot(classes, self.class_count(), device).mul_scalar(1.0 - self.recipe.label_smoothing);
-        (truth + spread) * weights.reshape([-1, 1])
     }
 }
 

@@ -5,6 +5,7 @@ mod curves;
 mod learner;
 mod run_folder;
 mod state;
+mod targets;
 
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -15,17 +16,18 @@ use face_attributes::architecture::{Architecture, Network, Shape, architecture};
 use face_attributes::attributes::{Attribute, Emotion, Gender};
 use face_attributes::evaluation::metrics::ConfusionMatrix;
 use face_attributes::evaluation::plot::plot_confusion_matrix;
+use face_attributes::task::Task;
 use indicatif::{ProgressBar, ProgressStyle};
 use sha2::{Digest, Sha256};
 
 use crate::data::{Dataset, hex};
 use crate::model_file::{ModelFile, weights_from_onnx};
 use crate::recipe::Recipe;
-use crate::task::Task;
 use crate::weights::Weights;
 use learner::{Learner, Validation};
 pub use run_folder::RunFolder;
 use state::{EpochMetrics, State};
+use targets::Targets;
 
 /// Arguments of the subcommand.
 #[derive(clap::Args)]
@@ -69,7 +71,8 @@ fn train<A: Attribute>(recipe: &Recipe, table: &Architecture, data: &Path, out: 
         dataset.training.len(),
         dataset.validation.len()
     );
-    let mut training = Training { recipe, network: &network, dataset: &dataset, folder, learner };
+    let targets = targets::<A>(recipe, &dataset, &folder)?;
+    let mut training = Training { recipe, network: &network, dataset: &dataset, targets: &targets, folder, learner };
     // Killed between the last checkpoint and its figures, a training is finished, but for these.
     training.write_figures()?;
     while !training.learner.state.is_finished(recipe) {
@@ -81,6 +84,26 @@ fn train<A: Attribute>(recipe: &Recipe, table: &Architecture, data: &Path, out: 
         println!("{}: epoch {}, validation accuracy {accuracy:.2} %", model.display(), best.epoch);
     }
     Ok(())
+}
+
+/// What is to be learned; asks the teachers, if the recipe has some that were not asked before.
+fn targets<A: Attribute>(recipe: &Recipe, dataset: &Dataset, folder: &RunFolder) -> anyhow::Result<Targets> {
+    let class_count = A::CLASSES.len();
+    let Some(distillation) = &recipe.distillation else {
+        return Ok(Targets::new(dataset, recipe, class_count, None));
+    };
+    let path = folder.path(RunFolder::TEACHERS);
+    let answers = if path.exists() {
+        targets::read_answers(&path, dataset.training.len(), class_count)?
+    } else {
+        let progress =
+            ProgressBar::new(0).with_style(style("{bar:40} {pos}/{len} images shown to the teachers, {eta} left"));
+        let answers = targets::ask_teachers::<A>(recipe, distillation, dataset, &progress)?;
+        progress.finish_and_clear();
+        folder.replace(RunFolder::TEACHERS, |partial| targets::write_answers(&answers, partial))?;
+        answers
+    };
+    Ok(Targets::new(dataset, recipe, class_count, Some(&answers)))
 }
 
 fn initial_weights(recipe: &Recipe, network: &Network) -> anyhow::Result<Weights> {
@@ -97,6 +120,7 @@ struct Training<'a> {
     recipe: &'a Recipe,
     network: &'a Network,
     dataset: &'a Dataset,
+    targets: &'a Targets,
     folder: RunFolder,
     learner: Learner<'a>,
 }
@@ -127,13 +151,13 @@ impl Training<'_> {
 
     /// Shows every training image once; gives the mean loss and the accuracy.
     fn learn(&mut self) -> anyhow::Result<(f64, f64)> {
-        let (dataset, recipe) = (self.dataset, self.recipe);
+        let (dataset, targets, recipe) = (self.dataset, self.targets, self.recipe);
         let epoch = self.learner.state.epochs.len() as u32;
         let count = dataset.training.len();
         let progress = ProgressBar::new(count as u64);
         progress.set_style(style("{bar:40} {pos}/{len} images of {msg}, {eta} left"));
         thread::scope(|scope| {
-            let batches = batches::augmented(scope, dataset, recipe, epoch)?;
+            let batches = batches::augmented(scope, dataset, targets, recipe, epoch)?;
             let (mut loss_sum, mut right, mut shown) = (0.0, 0, 0);
             for (number, batch) in (0..).zip(batches) {
                 let batch = batch?;
@@ -272,29 +296,53 @@ mod tests {
     }
 
     // A network that nothing but this table knows of.
-    #[test]
-    fn a_new_network_is_a_new_table() {
+    fn of_this_test() -> Architecture {
         let conv = |filters| Conv { filters, kernel: 3, stride: 1, padding: Same, bias: true };
         let separable = SeparableConv { filters: 6, kernel: 4, padding: Same, bias: true };
-        assert_learned(trained(
-            &Architecture {
-                name: "of_this_test",
-                input: image(),
-                layers: vec![
-                    conv(6),
-                    Relu,
-                    Residual { main: vec![separable, BatchNorm, Relu], shortcut: Vec::new() },
-                    AveragePool { kernel: 3, stride: 2, padding: Same },
-                    MaxPool { kernel: 2, stride: 2, padding: Same },
-                    Dropout { rate: 0.1 },
-                    conv(2),
-                    GlobalAveragePool,
-                    Softmax,
-                ],
-            },
-            3e-3,
-            8,
-        ));
+        Architecture {
+            name: "of_this_test",
+            input: image(),
+            layers: vec![
+                conv(6),
+                Relu,
+                Residual { main: vec![separable, BatchNorm, Relu], shortcut: Vec::new() },
+                AveragePool { kernel: 3, stride: 2, padding: Same },
+                MaxPool { kernel: 2, stride: 2, padding: Same },
+                Dropout { rate: 0.1 },
+                conv(2),
+                GlobalAveragePool,
+                Softmax,
+            ],
+        }
+    }
+
+    #[test]
+    fn a_new_network_is_a_new_table() {
+        assert_learned(trained(&of_this_test(), 3e-3, 8));
+    }
+
+    // The labels are exchanged: what the student gets right, it has from the teacher.
+    #[test]
+    fn a_student_learns_what_its_teacher_answers() {
+        let network = of_this_test();
+        let (data, teacher, out) = (shades(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let recipe = |more: &str| -> Recipe {
+            let text = format!(
+                "{{task: gender, side_px: {SIDE_PX}, epochs: 12, batch_size: 4, l2_penalty: {{}}, learning_rate: 1e-2, \
+                 choose_by: last, data: {{validation_fraction: 0.2}}, {more}}}"
+            );
+            serde_yaml::from_str(&text).unwrap()
+        };
+        train::<Gender>(&recipe(""), &network, data.path(), teacher.path()).unwrap();
+        fs::rename(data.path().join("woman"), data.path().join("bright")).unwrap();
+        fs::rename(data.path().join("man"), data.path().join("woman")).unwrap();
+        fs::rename(data.path().join("bright"), data.path().join("man")).unwrap();
+        let file = teacher.path().join("model.onnx");
+        let distillation = format!("distillation: {{teachers: ['{}'], views: 3, weight: 1}}", file.display());
+        train::<Gender>(&recipe(&distillation), &network, data.path(), out.path()).unwrap();
+        let student = Model::load::<Gender>(&out.path().join("model.onnx")).unwrap();
+        let [dark, bright] = [40, 200].map(|shade| student.run(&[shade; SIDE_PX * SIDE_PX]).unwrap());
+        assert!(bright[0] > 0.5 && dark[1] > 0.5, "{dark:?} {bright:?}");
     }
 
     #[test]

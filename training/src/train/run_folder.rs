@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use face_attributes::architecture::Network;
+use face_attributes::task::Task;
 use prost::Message;
 
 use super::learner::Snapshot;
@@ -13,7 +14,6 @@ use super::state::State;
 use crate::model_file::weights_from_onnx;
 use crate::onnx_export::{ModelCard, onnx_from_network};
 use crate::recipe::Recipe;
-use crate::task::Task;
 
 /// The folder of a training.
 pub struct RunFolder(PathBuf);
@@ -25,9 +25,12 @@ impl RunFolder {
     pub const CONFUSION_MATRIX: &'static str = "confusion_matrix.png";
     /// Loss and accuracy by epoch.
     pub const LEARNING_CURVES: &'static str = "learning_curves.png";
+    /// What the teachers answer on the training images.
+    pub const TEACHERS: &'static str = "teachers.csv";
     /// What names of files begin with while they are written.
     const PARTIAL: &'static str = "partial_";
-    const RECIPE: &'static str = "recipe.yaml";
+    /// The recipe with all its defaults.
+    pub const RECIPE: &'static str = "recipe.yaml";
     const CHECKSUMS: &'static str = "data.sha256";
     const METRICS: &'static str = "metrics.csv";
     const CHECKPOINTS: &'static str = "checkpoint";

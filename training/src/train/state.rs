@@ -29,6 +29,7 @@ impl EpochMetrics {
         match figure {
             Figure::Loss => -self.validation_loss,
             Figure::Accuracy => self.validation_accuracy,
+            Figure::Last => self.epoch as f64,
         }
     }
 }

@@ -12,9 +12,9 @@ use face_attributes::classifier::BuiltIn;
 use face_attributes::parameter_file::read_parameter_file;
 use face_attributes::parameters::Parameters;
 use face_attributes::saliency::{Method, Neuron};
+use face_attributes::task::Task;
 
 use crate::Outcome;
-use crate::task::Task;
 use explanation::Explanation;
 
 /// Show which pixels of a face speak for a network's answer.

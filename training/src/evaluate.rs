@@ -1,0 +1,53 @@
+//! The subcommand `evaluate`: how good the model of a run is on the images that its training did not learn from.
+
+use std::path::PathBuf;
+
+use face_attributes::attributes::{Emotion, Gender};
+use face_attributes::classifier::{BuiltIn, Classifier};
+use face_attributes::dataset::{DatasetSpec, Labelled};
+use face_attributes::evaluation::evaluate;
+use face_attributes::evaluation::report::EvaluationReport;
+use face_attributes::parameters::{ClassifierParameters, Parameters};
+use face_attributes::task::Task;
+use indicatif::ProgressBar;
+
+use crate::recipe::Recipe;
+use crate::train::RunFolder;
+
+/// Arguments of the subcommand.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The folder of a training.
+    #[arg(value_name = "RUN")]
+    run: PathBuf,
+    /// The folder with the images that it was trained with.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+}
+
+/// Prints accuracy, confusion matrix, calibration and, where the data tell of people, figures per group.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let recipe = Recipe::read(&arguments.run.join(RunFolder::RECIPE))?;
+    match recipe.task {
+        Task::Emotion => print_report::<Emotion>(arguments, &recipe),
+        Task::Gender => print_report::<Gender>(arguments, &recipe),
+    }
+}
+
+fn print_report<A: BuiltIn + Labelled>(arguments: &Arguments, recipe: &Recipe) -> anyhow::Result<()> {
+    let data = &recipe.data;
+    let spec = DatasetSpec { held_out: Some(data.validation_fraction), ..data.spec(&arguments.data) };
+    let dataset = spec.load::<A>()?;
+    let classifier = Classifier::<A>::load(Some(&arguments.run.join(RunFolder::MODEL)))?;
+    let of_robot = recipe.task.parameters(&Parameters::default()).clone();
+    let parameters = ClassifierParameters { margin: data.validation_margin, ..of_robot };
+    let progress = ProgressBar::new(dataset.samples.len() as u64);
+    dataset.refused.iter().for_each(|error| progress.suspend(|| eprintln!("skipped: {error}")));
+    let evaluation = evaluate(&classifier, &dataset, &parameters, |error| {
+        error.iter().for_each(|error| progress.suspend(|| eprintln!("skipped: {error}")));
+        progress.inc(1);
+    });
+    progress.finish_and_clear();
+    println!("{}", EvaluationReport::new(&evaluation));
+    Ok(())
+}
