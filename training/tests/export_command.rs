@@ -26,8 +26,8 @@ fn pixels(count: i32) -> Vec<u8> {
     (0..count).map(|it| (it * 7 % 251) as u8).collect()
 }
 
-fn shipped_gender_model() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/gender_mini_xception.onnx")
+fn released_gender_model() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/released/gender_mini_xception.onnx")
 }
 
 #[test]
@@ -48,13 +48,13 @@ fn any_network_can_be_had_with_random_weights() {
 fn a_temperature_divides_the_logits() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("calibrated.onnx");
-    let shipped = shipped_gender_model();
-    export(&["--model", shipped.to_str().unwrap(), "--temperature", "2.5"], &out).success();
+    let released = released_gender_model();
+    export(&["--model", released.to_str().unwrap(), "--temperature", "2.5"], &out).success();
     let logit_difference = |path: &Path| {
         let probabilities = Model::load::<Gender>(path).unwrap().run(&pixels(64 * 64)).unwrap();
         (probabilities[0] / probabilities[1]).ln()
     };
-    let (before, after) = (logit_difference(&shipped), logit_difference(&out));
+    let (before, after) = (logit_difference(&released), logit_difference(&out));
     // Float32 rounding of probabilities that lie between 0.01 and 0.99.
     assert!((before / 2.5 - after).abs() < 1e-4 && before.abs() > 0.1, "{before} became {after}");
 

@@ -53,7 +53,7 @@ fn stripes() -> TempDir {
         }
     }
     fs::write(folder.path().join("recipe.yaml"), RECIPE).unwrap();
-    let teacher = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/gender_mini_xception.onnx");
+    let teacher = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/released/gender_mini_xception.onnx");
     fs::copy(teacher, folder.path().join("teacher.onnx")).unwrap();
     folder
 }
