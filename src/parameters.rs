@@ -46,7 +46,8 @@ impl Default for Parameters {
                 model: String::new(),
                 min_confidence: 0.4,
                 margin: 0.0,
-                mirror: false,
+                // A percentage point of accuracy for a twentieth of an image's time.
+                mirror: true,
             },
             gender: ClassifierParameters {
                 enabled: true,

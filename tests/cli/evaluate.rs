@@ -153,7 +153,9 @@ fn the_mirror_image_changes_the_confidence() {
         let figures = &json_lines(&evaluate(&emotion_folders(), &args).code(0))[0];
         figures["calibration"]["bins"].as_array().unwrap().iter().find_map(|bin| bin["confidence"].as_f64()).unwrap()
     };
-    assert_ne!(confidence(&[]), confidence(&["--mirror"]));
+    assert_ne!(confidence(&["--mirror=false"]), confidence(&["--mirror"]));
+    // The node's default.
+    assert_eq!(confidence(&[]), confidence(&["--mirror=true"]));
 }
 
 /// The portrait's face in 48x48 grey as rows of FER-2013's table: happy, wrongly sad, and broken.

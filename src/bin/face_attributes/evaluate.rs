@@ -31,11 +31,11 @@ pub struct Args {
     /// utkface, with which the released network does best, and 0 for the others, where nothing is given.
     #[arg(long, value_name = "FRACTION")]
     margin: Option<f64>,
-    /// Average the answers to each picture and to its mirror image.
-    #[arg(long)]
-    mirror: bool,
-    /// ROS 2 parameter file, the same that the node reads; only the network is taken from it, as the rest is for faces that
-    /// were found in a larger picture.
+    /// Whether to average the answers to each picture and to its mirror image; as the node does where nothing is given.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    mirror: Option<bool>,
+    /// ROS 2 parameter file, the same that the node reads; only the network and whether it looks at mirror images are
+    /// taken from it, as the rest is for faces that were found in a larger picture.
     #[arg(long, value_name = "FILE")]
     params: Option<PathBuf>,
     /// ONNX file of the network, in place of the one built in and of the parameter file's.
@@ -57,8 +57,8 @@ pub struct Args {
     /// nothing of themselves.
     #[arg(long, value_name = "TEXT", requires = "card")]
     data_description: Option<String>,
-    /// Find the temperature that makes the network's confidence fit these data best. Use other data than those on which
-    /// calibration is reported.
+    /// Find the temperature that makes the network's confidence fit these data best, each picture as it is. Use other data
+    /// than those on which calibration is reported.
     #[arg(long, conflicts_with_all = ["mirror", "card"])]
     fit_temperature: bool,
 }
@@ -98,7 +98,9 @@ fn parameters<A: Attribute>(args: &Args) -> anyhow::Result<Parameters> {
     let margin = args.margin.unwrap_or(args.data.format.default_margin());
     let mut parameters = args.params.as_deref().map(read_parameter_file).transpose()?.unwrap_or_default();
     parameters = parameters.with(&format!("{}.margin", A::TASK), margin.into())?;
-    parameters = parameters.with(&format!("{}.mirror", A::TASK), args.mirror.into())?;
+    if let Some(mirror) = args.mirror.or(args.fit_temperature.then_some(false)) {
+        parameters = parameters.with(&format!("{}.mirror", A::TASK), mirror.into())?;
+    }
     if let Some(model) = &args.model {
         parameters = parameters.with(&format!("{}.model", A::TASK), model.as_str().into())?;
     }
