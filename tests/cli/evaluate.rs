@@ -196,8 +196,9 @@ fn imdb_wiki_is_labelled_by_its_metadata() {
     let folder = tempfile::tempdir().unwrap();
     fs::copy(repository_file("tests/data/wiki.mat"), folder.path().join("wiki.mat")).unwrap();
     // Of the two usable pictures, that of the woman is there.
-    write_picture(&folder.path().join("02/6_1975-01-31_2011.jpg"), &face_crop(40));
-    let assert = evaluate(&folder, &["--task", "gender", "--format", "imdb-wiki", "--json"]).code(1);
+    write_picture(&folder.path().join("02/6_1975-01-31_2011.jpg"), &face_crop(20));
+    let args = ["--task", "gender", "--format", "imdb-wiki", "--margin", "0.2", "--json"];
+    let assert = evaluate(&folder, &args).code(1);
     let figures = &json_lines(&assert)[0];
     assert_eq!((&figures["confusion"], &figures["failed"]), (&json!([[1, 0], [0, 0]]), &json!(2)));
     for name in ["17/1_1980-05-04_2009.jpg", "wiki.mat, row 7: gender is 2"] {

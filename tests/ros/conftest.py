@@ -207,8 +207,7 @@ def make_client(domain):
 
 @pytest.fixture
 def node(start_node):
-    # The released gender network is surest of this portrait with a narrow margin, and the tests want a clear answer.
-    process = start_node("-p", "gender.margin:=0.2")
+    process = start_node()
     process.wait_for_line("waiting for images")
     return process
 

@@ -91,11 +91,11 @@ def write_parameters(tmp_path, text):
 
 def test_a_parameter_file_is_read(start_node, make_client, tmp_path):
     path = write_parameters(tmp_path, "detector: {min_neighbors: 7, scale_factor: 1.2}")
-    start_node("--params-file", path, "-p", "gender.margin:=0.25").wait_for_line("waiting for images")
+    start_node("--params-file", path, "-p", "gender.margin:=0.35").wait_for_line("waiting for images")
     client = make_client()
     assert get_parameter(client, "detector.min_neighbors").integer_value == 7
     assert get_parameter(client, "detector.scale_factor").double_value == 1.2
-    assert get_parameter(client, "gender.margin").double_value == 0.25
+    assert get_parameter(client, "gender.margin").double_value == 0.35
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
-//! The subcommand `evaluate`: how good the model of a run is on the images that its training did not learn from.
+//! The subcommand `evaluate`: how good the model of a run is on the images that its training did not learn from, asked as the
+//! robot asks it; where that averages with the mirrored image, it is a little better than the training says.
 
 use std::path::PathBuf;
 

@@ -28,7 +28,7 @@ pub struct Args {
     #[command(flatten)]
     data: DatasetSpec,
     /// What to add around the picture on each side, as a fraction of its longer side, by continuing its border; 0.4 for
-    /// utkface, with which the released network does best, and 0 for the others, where nothing is given.
+    /// utkface, whose pictures are cut close to the face, and 0 for the others, where nothing is given.
     #[arg(long, value_name = "FRACTION")]
     margin: Option<f64>,
     /// Whether to average the answers to each picture and to its mirror image; as the node does where nothing is given.
