@@ -15,6 +15,7 @@ import argparse
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,8 @@ MAX_DIFFERENCE = 1e-4
 # Standard deviation, in units of the network's input, and number of the points around a face that differs.
 NEIGHBOURHOOD = 1e-6
 NEIGHBOURS = 40
+# Each crop as it is, not averaged with its mirror image.
+PARAMETERS = "/**: {ros__parameters: {emotion: {mirror: false}, gender: {mirror: false}}}"
 # Keras' default, with which the authors trained.
 BATCH_NORM_EPSILON = 1e-3
 
@@ -109,7 +112,11 @@ NEURONS = {
 
 def explain(program, model, task, faces, *options):
     command = [program, "explain", "--json", "--cropped", "--task", task, "--model", model, *options, *faces]
-    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as parameters:
+        parameters.write(PARAMETERS)
+        parameters.flush()
+        command[2:2] = ["--params", parameters.name]
+        output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     return [json.loads(line) for line in output.splitlines()]
 
 

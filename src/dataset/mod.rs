@@ -162,6 +162,8 @@ pub enum DatasetError {
     NoMetadata { path: PathBuf },
     #[error("{}: no {what}", path.display())]
     NothingLeft { path: PathBuf, what: String },
+    #[error("the share that is held out is 0 to 1, got {fraction}")]
+    NoShare { fraction: f64 },
     #[error("{format} data do not say the {task}")]
     Unlabelled { format: Format, task: &'static str },
     #[error("{format} data do not say the {what}, and so cannot be chosen by it")]

@@ -40,8 +40,8 @@ impl fmt::Display for Format {
 impl Format {
     /// What to add around the pictures on each side, as a fraction of their longer side, where nothing else is said.
     ///
-    /// UTKFace's pictures are cut close to the face, and the released gender network was trained on whole heads;
-    /// models/README.md has its accuracy for each margin.
+    /// UTKFace's pictures are cut close to the face, and gender networks want some of the head; models/README.md has the
+    /// accuracy for each margin.
     pub fn default_margin(self) -> f64 {
         match self {
             Self::Folders | Self::Fer2013 | Self::ImdbWiki => 0.0,
@@ -85,6 +85,9 @@ impl DatasetSpec {
         }
         if self.min_age.is_some() && self.format != Format::Utkface {
             return no_choice("age");
+        }
+        if let Some(fraction) = self.held_out.filter(|fraction| !(0.0..=1.0).contains(fraction)) {
+            return Err(DatasetError::NoShare { fraction });
         }
         let mut dataset = A::load(self)?;
         if let Some(fraction) = self.held_out {
@@ -176,6 +179,10 @@ mod tests {
         assert_eq!(held_out.samples, expected);
         let left_out = held_out.left_out.last().unwrap();
         assert_eq!(left_out.count as usize, all.samples.len() - expected.len());
+        for fraction in [15.0, -0.1, f64::NAN] {
+            let message = load(Some(fraction)).unwrap_err().to_string();
+            assert!(message.starts_with("the share that is held out is 0 to 1, got"), "{message}");
+        }
         let nothing = load(Some(0.0)).unwrap_err().to_string();
         assert!(nothing.contains("no picture among the share 0 that is held out"), "{nothing}");
     }

@@ -1,5 +1,6 @@
-//! The subcommand `evaluate`: how good the model of a run is on the images that its training did not learn from, asked as the
-//! robot asks it; where that averages with the mirrored image, it is a little better than the training says.
+//! The subcommand `evaluate`: how good the model of a run is on the images that its training did not learn from, with the
+//! margin of the recipe and, where the robot does so, averaged with the mirrored image, which is a little better than what the
+//! training says.
 
 use std::path::PathBuf;
 

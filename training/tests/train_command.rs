@@ -119,6 +119,7 @@ fn a_training_that_is_killed_at_random_moments_ends_like_one_that_is_not() {
         "model.onnx",
         "recipe.yaml",
         "teachers.csv",
+        "teachers.sha256",
     ];
     assert_eq!(entries(&whole), expected);
     assert_eq!(entries(&killed), expected);
@@ -180,7 +181,11 @@ fn what_prevents_a_training_is_told() {
         ("task: gender\ninitial_weights: no.onnx", "data", "no.onnx"),
         ("task: gender\ndata: {validation_fraction: 0}", "data", "no image to validate with"),
         ("task: gender\ndistillation: {teachers: [], views: 1, weight: 1}", "data", "distillation.teachers is empty"),
-        ("task: gender\ndistillation: {teachers: [no.onnx], views: 1, weight: 1}", "data", "model no.onnx"),
+        (
+            "task: gender\ndistillation: {teachers: [no.onnx], views: 1, weight: 1}",
+            "data",
+            "cannot read the teacher no.onnx",
+        ),
         ("task: gender\nl2_penalty: {conv_9: 1}", "data", "no convolution 'conv_9'"),
     ];
     for (number, (recipe, data, reason)) in cases.into_iter().enumerate() {
@@ -190,4 +195,9 @@ fn what_prevents_a_training_is_told() {
     fs::create_dir(folder.path().join("other")).unwrap();
     fs::write(folder.path().join("other/recipe.yaml"), "of another").unwrap();
     assert!(message(RECIPE, "data", "other").contains("another recipe"));
+
+    train_to_the_end(folder.path(), "run");
+    let teacher = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/gender_mini_xception.onnx");
+    fs::copy(teacher, folder.path().join("teacher.onnx")).unwrap();
+    assert!(message(RECIPE, "data", "run").contains("teachers.sha256 is of a training with another teacher"));
 }

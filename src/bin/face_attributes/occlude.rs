@@ -49,7 +49,8 @@ pub struct Args {
     /// utkface and 0 for the others where nothing is given.
     #[arg(long, value_name = "FRACTION")]
     margin: Option<f64>,
-    /// ROS 2 parameter file, the same that the node reads; only the network is taken from it.
+    /// ROS 2 parameter file, the same that the node reads; only the network is taken from it. Each picture counts as it is,
+    /// without its mirror image.
     #[arg(long, value_name = "FILE")]
     params: Option<PathBuf>,
     /// ONNX file of the network, in place of the one built in and of the parameter file's.

@@ -92,6 +92,7 @@ fn targets<A: Attribute>(recipe: &Recipe, dataset: &Dataset, folder: &RunFolder)
     let Some(distillation) = &recipe.distillation else {
         return Ok(Targets::new(dataset, recipe, class_count, None));
     };
+    folder.expect_or_write(RunFolder::TEACHERS_CHECKSUMS, &targets::checksums(distillation)?, "teacher")?;
     let path = folder.path(RunFolder::TEACHERS);
     let answers = if path.exists() {
         targets::read_answers(&path, dataset.training.len(), class_count)?

@@ -27,6 +27,8 @@ impl RunFolder {
     pub const LEARNING_CURVES: &'static str = "learning_curves.png";
     /// What the teachers answer on the training images.
     pub const TEACHERS: &'static str = "teachers.csv";
+    /// Which files the teachers are.
+    pub const TEACHERS_CHECKSUMS: &'static str = "teachers.sha256";
     /// What names of files begin with while they are written.
     const PARTIAL: &'static str = "partial_";
     /// The recipe with all its defaults.
@@ -51,7 +53,8 @@ impl RunFolder {
         Ok(folder)
     }
 
-    fn expect_or_write(&self, name: &str, text: &str, what: &str) -> anyhow::Result<()> {
+    /// Writes `text` into the file `name`, or makes sure that this is in it; `what` it tells of.
+    pub fn expect_or_write(&self, name: &str, text: &str, what: &str) -> anyhow::Result<()> {
         let path = self.path(name);
         match fs::read_to_string(&path) {
             Ok(found) => {

@@ -1,6 +1,7 @@
 //! What the probabilities should be: the label, softened, and what other networks answer.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use face_attributes::attributes::Attribute;
@@ -8,9 +9,10 @@ use face_attributes::model::Model;
 use indicatif::ProgressBar;
 use opencv::core::Mat;
 use rayon::prelude::*;
+use sha2::{Digest, Sha256};
 
 use crate::augment::View;
-use crate::data::Dataset;
+use crate::data::{Dataset, hex};
 use crate::random::{Purpose, numbers};
 use crate::recipe::{Distillation, Recipe};
 
@@ -56,8 +58,9 @@ pub fn ask_teachers<A: Attribute>(
     dataset: &Dataset,
     progress: &ProgressBar,
 ) -> anyhow::Result<Vec<Vec<f32>>> {
-    let load = |path: &std::path::PathBuf| Model::load::<A>(path);
-    let teachers = distillation.teachers.iter().map(load).collect::<Result<Vec<_>, _>>()?;
+    let teachers = distillation.teachers.iter().map(|path| anyhow::Ok((path, Model::load::<A>(path)?)));
+    let teachers = teachers.collect::<anyhow::Result<Vec<_>>>()?;
+    let answer_count = (teachers.len() * distillation.views as usize) as f32;
     progress.set_length(dataset.training.len() as u64);
     let examples = dataset.training.par_iter().enumerate();
     let answers = examples.map(|(position, example)| {
@@ -65,9 +68,9 @@ pub fn ask_teachers<A: Attribute>(
         for view in 0..distillation.views {
             let mut numbers = numbers(recipe.seed, view, Purpose::Teachers(position as u32));
             let view = View::draw(&recipe.augmentation, &mut numbers);
-            for teacher in &teachers {
-                let answer = ask(teacher, &view, &example.image)?;
-                sum.iter_mut().zip(answer).for_each(|(sum, probability)| *sum += probability);
+            for (path, teacher) in &teachers {
+                let answer = ask(teacher, &view, &example.image).with_context(|| path.display().to_string())?;
+                sum.iter_mut().zip(answer).for_each(|(sum, probability)| *sum += probability / answer_count);
             }
         }
         progress.inc(1);
@@ -78,16 +81,25 @@ pub fn ask_teachers<A: Attribute>(
 
 fn ask(teacher: &Model, view: &View, picture: &Mat) -> anyhow::Result<Vec<f32>> {
     let size = teacher.input_size();
-    ensure!(size.width == size.height, "a teacher takes {} x {} pixels, not a square", size.width, size.height);
+    ensure!(size.width == size.height, "it takes {} x {} pixels, not a square", size.width, size.height);
     Ok(teacher.run(&view.pixels(picture, size.width as usize)?)?)
 }
 
-/// Probabilities in proportion to the `1 / temperature`-th power of `shares` (Hinton, Vinyals, Dean 2015, section 2).
+/// Probabilities in proportion to the `1 / temperature`-th power of others (Hinton, Vinyals, Dean 2015, section 2).
 fn softened(mut shares: Vec<f32>, temperature: f32) -> Vec<f32> {
     shares.iter_mut().for_each(|share| *share = share.powf(1.0 / temperature));
     let sum: f32 = shares.iter().sum();
     shares.iter_mut().for_each(|share| *share /= sum);
     shares
+}
+
+/// SHA-256 and path of each teacher, a line each, as `sha256sum` writes and checks them.
+pub fn checksums(distillation: &Distillation) -> anyhow::Result<String> {
+    let line = |path: &PathBuf| {
+        let bytes = fs::read(path).with_context(|| format!("cannot read the teacher {}", path.display()))?;
+        Ok(format!("{}  {}\n", hex(&Sha256::digest(bytes)), path.display()))
+    };
+    distillation.teachers.iter().map(line).collect()
 }
 
 /// Writes the teachers' answers, a line for each training image.
@@ -103,7 +115,7 @@ pub fn read_answers(path: &Path, count: usize, class_count: usize) -> anyhow::Re
     let mut reader = csv::ReaderBuilder::new().has_headers(false).from_path(path).with_context(name)?;
     let answers = reader.deserialize().collect::<Result<Vec<Vec<f32>>, _>>().with_context(name)?;
     let is_complete = answers.len() == count && answers.iter().all(|answer| answer.len() == class_count);
-    ensure!(is_complete, "{}: expected {count} lines of {class_count} numbers", path.display());
+    ensure!(is_complete, "{}: expected {count} lines of {class_count} numbers; remove it to ask anew", path.display());
     Ok(answers)
 }
 
@@ -135,8 +147,8 @@ mod tests {
 
     #[test]
     fn a_temperature_flattens() {
-        assert_eq!(softened(vec![4.0, 12.0], 1.0), [0.25, 0.75]);
-        let root = softened(vec![1.0, 9.0], 2.0);
+        assert_eq!(softened(vec![0.25, 0.75], 1.0), [0.25, 0.75]);
+        let root = softened(vec![0.1, 0.9], 2.0);
         assert!((root[0] - 0.25).abs() < 1e-6 && (root[1] - 0.75).abs() < 1e-6, "{root:?}");
     }
 
@@ -148,6 +160,6 @@ mod tests {
         write_answers(&answers, &path).unwrap();
         assert_eq!(read_answers(&path, 3, 2).unwrap(), answers);
         let error = read_answers(&path, 4, 2).unwrap_err().to_string();
-        assert!(error.ends_with("answers.csv: expected 4 lines of 2 numbers"), "{error}");
+        assert!(error.contains("answers.csv: expected 4 lines of 2 numbers"), "{error}");
     }
 }
