@@ -46,7 +46,7 @@ impl Default for Parameters {
                 model: String::new(),
                 min_confidence: 0.4,
                 margin: 0.0,
-                // A percentage point of accuracy for a twentieth of an image's time.
+                // Nearly a percentage point of accuracy for about a tenth of an image's time.
                 mirror: true,
             },
             gender: ClassifierParameters {
