@@ -22,7 +22,7 @@ PORTRAIT = ROOT / "tests/data/astronaut.jpg"
 # As in config/face_attributes.yaml: the smallest face, as a fraction of the image's shorter side, and by network what is
 # cropped around the face on each side, as a fraction of its size.
 MIN_FACE_SIZE = 0.125
-MARGINS = {"emotion": 0.0, "gender": 0.25}
+MARGINS = {"emotion": 0.0, "gender": 0.2}
 
 
 class PythonPipeline:

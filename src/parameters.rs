@@ -53,7 +53,7 @@ impl Default for Parameters {
                 enabled: true,
                 model: String::new(),
                 min_confidence: 0.6,
-                margin: 0.25,
+                margin: 0.2,
                 mirror: false,
             },
             saliency: SaliencyParameters {
