@@ -27,20 +27,16 @@ impl Targets {
     /// recipe wants them.
     pub fn new(dataset: &Dataset, recipe: &Recipe, class_count: usize, answers: Option<&[Vec<f32>]>) -> Self {
         let smoothing = recipe.label_smoothing as f32;
-        let spread = smoothing / class_count as f32;
-        let mut values = Vec::with_capacity(dataset.training.len() * class_count);
-        for (position, example) in dataset.training.iter().enumerate() {
-            let label =
-                (0..class_count).map(|class| spread + if class == example.class { 1.0 - smoothing } else { 0.0 });
-            match (&recipe.distillation, answers) {
-                (Some(distillation), Some(answers)) => {
-                    let weight = distillation.weight as f32;
-                    let mixed = label.zip(&answers[position]).map(|(label, answer)| label + weight * (answer - label));
-                    values.extend(mixed.map(|target| target * example.weight));
-                }
-                _ => values.extend(label.map(|target| target * example.weight)),
-            }
-        }
+        let weight = recipe.distillation.as_ref().map_or(0.0, |distillation| distillation.weight) as f32;
+        let target = |position: usize, class: usize| {
+            let example = &dataset.training[position];
+            let label = smoothing / class_count as f32 + if class == example.class { 1.0 - smoothing } else { 0.0 };
+            let answer = answers.map_or(label, |answers| answers[position][class]);
+            (label + weight * (answer - label)) * example.weight
+        };
+        let positions = 0..dataset.training.len();
+        let values = positions.flat_map(|position| (0..class_count).map(move |class| (position, class)));
+        let values = values.map(|(position, class)| target(position, class)).collect();
         Self { values, class_count }
     }
 
