@@ -6,8 +6,8 @@
 //! every shape is checked, and parameters and multiply-adds can be counted. Import, training, ONNX
 //! export and saliency all walk that list, so a new network is a new table and nothing else.
 //!
-//! Source of both tables: Arriaga, Ploger, Valdenegro, "Real-time Convolutional Neural Networks for
-//! Emotion and Gender Classification", 2017, arXiv:1710.07557.
+//! Source of the paper's tables: Arriaga, Ploger, Valdenegro, "Real-time Convolutional Neural Networks
+//! for Emotion and Gender Classification", 2017, arXiv:1710.07557.
 
 mod network;
 mod node;
@@ -17,7 +17,7 @@ use std::fmt;
 
 pub use network::{ArchitectureError, Network};
 pub use node::{Node, Op, Pads, Parameter};
-pub use tables::{Table, UnknownArchitecture, architecture, mini_xception, sequential_fully_cnn};
+pub use tables::{Table, UnknownArchitecture, architecture, mini_xception, residual_cnn, sequential_fully_cnn};
 
 /// Added to the variance by every batch normalization (the default of Keras, with which the paper's
 /// networks were trained).

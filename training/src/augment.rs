@@ -1,8 +1,8 @@
 //! Shows a picture differently each time.
 
 use face_attributes::model::PixelRange;
-use opencv::core::{BORDER_REPLICATE, Mat, Scalar, Size};
-use opencv::imgproc::{INTER_AREA, INTER_LINEAR, WARP_INVERSE_MAP, resize, warp_affine};
+use opencv::core::{BORDER_REPLICATE, Mat, Scalar, Size, add_weighted_def};
+use opencv::imgproc::{INTER_AREA, INTER_LINEAR, WARP_INVERSE_MAP, gaussian_blur_def, resize, warp_affine};
 use opencv::prelude::*;
 use rand::Rng;
 
@@ -10,6 +10,9 @@ use crate::recipe::Augmentation;
 
 /// The range that networks are trained with.
 pub const PIXEL_RANGE: PixelRange = PixelRange::MinusOneToOne;
+
+/// Standard deviation of the blur that sharpening takes the picture's difference from, in pixels of the picture.
+const SHARPNESS_SIGMA_PX: f64 = 0.6;
 
 /// A way to show a picture. Lengths are fractions of the side of the square that is cut out.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,22 +31,27 @@ pub struct View {
     contrast: f32,
     /// What is added to them then.
     brightness: f32,
+    /// How many times the picture's difference from a blurred one is added to it.
+    sharpness: f64,
 }
 
 impl View {
     /// A view drawn at random. The same number of numbers is drawn whatever `augmentation` says.
     pub fn draw(augmentation: &Augmentation, numbers: &mut impl Rng) -> Self {
-        let mut within = |limit: f64| limit * (2.0 * numbers.random::<f64>() - 1.0);
-        let [least_margin, margin] = augmentation.margin;
+        let mut between = |[least, largest]: [f64; 2]| {
+            (least + largest) / 2.0 + (largest - least) / 2.0 * (2.0 * numbers.random::<f64>() - 1.0)
+        };
+        let to_either_side = |limit: f64| [-limit, limit];
         Self {
-            margin: (least_margin + margin) / 2.0 + within((margin - least_margin) / 2.0),
-            zoom: 1.0 + within(augmentation.zoom),
-            shift: [within(augmentation.shift), within(augmentation.shift)],
-            rotation_radians: within(augmentation.rotation_degrees).to_radians(),
-            is_mirrored: within(1.0) < 0.0 && augmentation.mirror,
-            contrast: 1.0 + within(augmentation.contrast) as f32,
+            margin: between(augmentation.margin),
+            zoom: 1.0 + between(to_either_side(augmentation.zoom)),
+            shift: [between(to_either_side(augmentation.shift)), between(to_either_side(augmentation.shift))],
+            rotation_radians: between(to_either_side(augmentation.rotation_degrees)).to_radians(),
+            is_mirrored: between([-1.0, 1.0]) < 0.0 && augmentation.mirror,
+            contrast: 1.0 + between(to_either_side(augmentation.contrast)) as f32,
             // Black to white is 2 in -1 to 1.
-            brightness: within(2.0 * augmentation.brightness) as f32,
+            brightness: between(to_either_side(2.0 * augmentation.brightness)) as f32,
+            sharpness: between(augmentation.sharpness),
         }
     }
 
@@ -63,6 +71,7 @@ impl View {
 
     /// The square of `side_px` that is seen, before its light is changed.
     fn crop(&self, picture: &Mat, side_px: usize) -> opencv::Result<Mat> {
+        let picture = &self.sharpened(picture)?;
         let longer_side = f64::from(picture.cols().max(picture.rows()));
         let square_px = longer_side * (1.0 + 2.0 * self.margin) * self.zoom;
         // What shrinks is warped to twice the size and averaged: sampled at once, it would skip pixels.
@@ -86,6 +95,16 @@ impl View {
             crop = averaged;
         }
         Ok(crop)
+    }
+
+    fn sharpened(&self, picture: &Mat) -> opencv::Result<Mat> {
+        if self.sharpness == 0.0 {
+            return Ok(picture.clone());
+        }
+        let (mut blurred, mut sharpened) = (Mat::default(), Mat::default());
+        gaussian_blur_def(picture, &mut blurred, Size::default(), SHARPNESS_SIGMA_PX)?;
+        add_weighted_def(picture, 1.0 + self.sharpness, &blurred, -self.sharpness, 0.0, &mut sharpened)?;
+        Ok(sharpened)
     }
 
     /// The affine map from a pixel of a crop of `side` pixels to its source in the picture. The middle of the pixel at 0 is
@@ -123,6 +142,7 @@ mod tests {
         is_mirrored: false,
         contrast: 1.0,
         brightness: 0.0,
+        sharpness: 0.0,
     };
 
     /// 8 columns, 6 rows, no symmetry, rows further apart than they are long.
@@ -192,14 +212,36 @@ mod tests {
         assert!(pixels(&View { brightness: 2.0, ..PLAIN }, 8).iter().all(|pixel| *pixel == 255));
     }
 
+    // An edge between columns 4 and 5: sharpened, it overshoots on both sides; blurred, it is less steep. Nothing else changes.
+    #[test]
+    fn sharpness_changes_edges_and_nothing_else() {
+        let wide = Mat::from_slice_2d(&[[9, 50, 50, 50, 50, 150, 150, 150, 150, 9, 9_u8]; 6]).unwrap();
+        let row = |sharpness: f64| {
+            let picture = picture(&wide).try_clone().unwrap();
+            View { sharpness, ..PLAIN }.pixels(&picture, 8).unwrap()[24..32].to_vec()
+        };
+        assert_eq!(row(0.0), [50, 50, 50, 50, 150, 150, 150, 150]);
+        let (sharp, soft) = (row(0.5), row(-0.5));
+        assert!(sharp[3] < 48 && sharp[4] > 152 && soft[3] > 52 && soft[4] < 148, "{sharp:?} {soft:?}");
+        for row in [sharp, soft] {
+            assert_eq!((row[0], row[1], row[6], row[7]), (50, 50, 150, 150));
+        }
+    }
+
     #[test]
     fn draws_stay_within_the_recipe() {
-        let augmentation =
-            Augmentation { margin: [0.2, 0.5], brightness: 0.1, contrast: 0.3, ..Augmentation::default() };
+        let augmentation = Augmentation {
+            margin: [0.2, 0.5],
+            brightness: 0.1,
+            contrast: 0.3,
+            sharpness: [-0.2, 0.6],
+            ..Augmentation::default()
+        };
         let views: Vec<_> =
             (0..500).map(|index| View::draw(&augmentation, &mut numbers(0, 0, Purpose::Image(index)))).collect();
         assert!(views.iter().all(|view| (0.2..0.5).contains(&view.margin) && (0.9..1.1).contains(&view.zoom)));
         assert!(views.iter().all(|view| view.brightness.abs() <= 0.2 && (0.7..1.3).contains(&view.contrast)));
+        assert!(views.iter().all(|view| (-0.2..0.6).contains(&view.sharpness)));
         let mirrored = views.iter().filter(|view| view.is_mirrored).count();
         assert!((200..300).contains(&mirrored), "{mirrored}");
     }

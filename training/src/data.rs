@@ -150,20 +150,22 @@ fn pictures_of<A: Labelled>(spec: &DatasetSpec, progress: &ProgressBar) -> anyho
 
 /// Weighs images as [`Balance`] says.
 fn balance(examples: &mut [Example<Mat>], balance: Balance) {
-    let group = |example: &Example<Mat>| match balance {
-        Balance::Images => (None, None),
-        Balance::Classes => (None, Some(example.class)),
-        Balance::ClassesInRaces => (example.race, Some(example.class)),
+    // Within a part of the images, each group weighs the same.
+    let part_and_group = |example: &Example<Mat>| match balance {
+        Balance::Images => (None, (None, None)),
+        Balance::Classes => (None, (None, Some(example.class))),
+        Balance::ClassesInRaces => (example.race, (None, Some(example.class))),
+        Balance::RacesAndClasses => (None, (example.race, Some(example.class))),
     };
-    let mut classes_of_race: HashMap<_, HashMap<_, usize>> = HashMap::new();
-    for (race, class) in examples.iter().map(group) {
-        *classes_of_race.entry(race).or_default().entry(class).or_default() += 1;
+    let mut groups_of_part: HashMap<_, HashMap<_, usize>> = HashMap::new();
+    for (part, group) in examples.iter().map(part_and_group) {
+        *groups_of_part.entry(part).or_default().entry(group).or_default() += 1;
     }
     for example in examples {
-        let (race, class) = group(example);
-        let counts = &classes_of_race[&race];
+        let (part, group) = part_and_group(example);
+        let counts = &groups_of_part[&part];
         let mean = counts.values().sum::<usize>() as f32 / counts.len() as f32;
-        example.weight = mean / counts[&class] as f32;
+        example.weight = mean / counts[&group] as f32;
     }
 }
 
@@ -232,5 +234,6 @@ mod tests {
         assert_eq!(weights(Balance::Classes), [0.75, 0.75, 0.75, 1.5, 0.75, 1.5]);
         let third = 2.0 / 3.0;
         assert_eq!(weights(Balance::ClassesInRaces), [third, third, third, 2.0, 1.0, 1.0]);
+        assert_eq!(weights(Balance::RacesAndClasses), [0.5, 0.5, 0.5, 1.5, 1.5, 1.5]);
     }
 }

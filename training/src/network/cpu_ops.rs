@@ -7,15 +7,15 @@
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
 use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, binary};
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, binary, unary};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Flex, TensorMetadata};
 use burn::nn::BatchNorm;
-use burn::tensor::module::conv2d;
-use burn::tensor::ops::ConvOptions;
+use burn::tensor::module::{conv2d, max_pool2d};
+use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{Tensor, TensorData};
 
-use super::kernels::{Maps, Window, batch_norm, conv, depthwise};
+use super::kernels::{Maps, Window, batch_norm, conv, depthwise, max_pool};
 
 /// Data of a tensor on the processor.
 type CpuTensor = FloatTensor<Flex>;
@@ -157,6 +157,48 @@ impl Backward<Flex, 3> for BatchNormStep {
     }
 }
 
+/// Largest value in each window: `x` is NCHW, the paddings are smaller than the window.
+pub fn max_pool(x: Tensor<4>, window: Window) -> Tensor<4> {
+    let Some(tracked_x) = tracked(&x) else {
+        let (pads, kernel, stride) = (window.pads, window.kernel, window.stride);
+        let options = MaxPoolOptions::new([kernel, kernel]).with_stride([stride, stride]);
+        return max_pool2d(x, options.with_padding_pairs([(pads.top, pads.bottom), (pads.left, pads.right)]));
+    };
+    let (x, node) = tracked_x.into_parts();
+    let x = x.to_contiguous();
+    let maps = maps_of(&x);
+    let pooled = max_pool::forward(x.storage(), maps, window);
+    let output = cpu_tensor(pooled.output, window.output(maps).dims());
+    Tensor::from_primitive::<Autodiff<Flex>>(
+        match MaxPoolStep.prepare::<NoCheckpointing>([node]).compute_bound().stateful() {
+            OpsKind::Tracked(step) => step.finish(MaxPoolState { maps, window, sources: pooled.sources }, output),
+            OpsKind::UnTracked(step) => step.finish(output),
+        },
+    )
+}
+
+#[derive(Debug)]
+struct MaxPoolStep;
+
+#[derive(Clone, Debug)]
+struct MaxPoolState {
+    maps: Maps,
+    window: Window,
+    sources: Vec<u32>,
+}
+
+impl Backward<Flex, 1> for MaxPoolStep {
+    type State = MaxPoolState;
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let MaxPoolState { maps, window, sources } = ops.state;
+        unary::<Flex, _>(ops.parents, ops.node, grads, |grad| {
+            let grad = grad.to_contiguous();
+            cpu_tensor(max_pool::x_grad(grad.storage(), maps, &sources, window), maps.dims())
+        });
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use burn::module::{Param, ParamId};
@@ -222,5 +264,23 @@ mod tests {
         assert_close(x.grad(&ours), x.grad(&burns));
         assert_close(our_layer.gamma.val().grad(&ours), burns_layer.gamma.val().grad(&burns));
         assert_close(our_layer.beta.val().grad(&ours), burns_layer.beta.val().grad(&burns));
+    }
+
+    #[test]
+    fn the_largest_values_and_their_gradients_are_burns() {
+        let device = Device::flex().autodiff();
+        let uneven = Pads { top: 1, left: 0, bottom: 2, right: 3 };
+        let end = Pads { top: 0, left: 0, bottom: 1, right: 1 };
+        for (kernel, stride, pads) in [(2, 2, Pads::default()), (3, 2, end), (4, 1, uneven), (4, 3, uneven)] {
+            let x = tensor([2, 3, 5, 7], &device).require_grad();
+            let options = MaxPoolOptions::new([kernel, kernel]).with_stride([stride, stride]);
+            let padding = [(pads.top, pads.bottom), (pads.left, pads.right)];
+            let burns = max_pool2d(x.clone(), options.with_padding_pairs(padding));
+            let ours = max_pool(x.clone(), Window { kernel, stride, pads });
+            let factors = tensor(burns.dims(), &device);
+            assert_close(Some(ours.clone()), Some(burns.clone()));
+            let (ours, burns) = ((ours * factors.clone()).sum().backward(), (burns * factors).sum().backward());
+            assert_close(x.grad(&ours), x.grad(&burns));
+        }
     }
 }

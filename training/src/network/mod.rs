@@ -9,8 +9,8 @@ use anyhow::{Context, bail, ensure};
 use burn::module::{Module, Param, ParamId, RunningState};
 use burn::nn::{BatchNorm, BatchNormConfig};
 use burn::tensor::activation::relu;
-use burn::tensor::module::{avg_pool2d, max_pool2d};
-use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions};
+use burn::tensor::module::avg_pool2d;
+use burn::tensor::ops::AvgPoolOptions;
 use burn::tensor::{Device, Tensor, TensorData};
 use face_attributes::architecture::{BATCH_NORM_EPSILON, Network, Node, Op, Pads};
 use ndarray::ArrayD;
@@ -236,10 +236,7 @@ fn apply(node: &Node, layer: Option<&Layer>, x: Tensor<4>) -> anyhow::Result<Ten
         }
         (Op::BatchNorm, Some(Layer::BatchNorm(norm))) => cpu_ops::batch_norm(norm, x),
         (Op::Relu, None) => relu(x),
-        (Op::MaxPool { kernel, stride, pads }, None) => {
-            let options = MaxPoolOptions::new([kernel, kernel]).with_stride([stride, stride]);
-            max_pool2d(x, options.with_padding_pairs(padding(pads)))
-        }
+        (Op::MaxPool { kernel, stride, pads }, None) => cpu_ops::max_pool(x, Window { kernel, stride, pads }),
         (Op::AveragePool { kernel, stride, pads }, None) => {
             let options = AvgPoolOptions::new([kernel, kernel]).with_stride([stride, stride]);
             avg_pool2d(x, options.with_padding_pairs(padding(pads)).with_count_include_pad(false))

@@ -1,9 +1,8 @@
 //! Batch normalization with the statistics of the batch (Ioffe and Szegedy 2015).
 
-use pulp::Arch;
 use rayon::prelude::*;
 
-use super::Maps;
+use super::{LANES, Maps, vectorized};
 
 /// Result of [`forward`].
 pub struct Normalized {
@@ -30,7 +29,10 @@ pub fn forward(x: &[f32], maps: Maps, scale: &[f32], bias: &[f32], epsilon: f32)
             let channel = position % maps.channels;
             let factor = scale[channel] / (variance[channel] + epsilon).sqrt();
             let offset = bias[channel] - mean[channel] * factor;
-            Arch::new().dispatch(|| output.iter_mut().zip(x).for_each(|(output, x)| *output = x * factor + offset));
+            vectorized(
+                #[inline(always)]
+                || output.iter_mut().zip(x).for_each(|(output, x)| *output = x * factor + offset),
+            );
         },
     );
     Normalized { output, mean, variance }
@@ -71,51 +73,57 @@ pub fn grads(
         // factor * (grad - mean of grad - normalized x * mean of grad * normalized x), as a line in x and grad.
         let slope = -factor * inverse * scale_grad[channel] / count;
         let offset = -factor * bias_grad[channel] / count - slope * mean[channel];
-        Arch::new().dispatch(|| {
-            for ((x_grad, x), grad) in x_grad.iter_mut().zip(x).zip(grad) {
-                *x_grad = factor * grad + slope * x + offset;
-            }
-        });
+        vectorized(
+            #[inline(always)]
+            || {
+                for ((x_grad, x), grad) in x_grad.iter_mut().zip(x).zip(grad) {
+                    *x_grad = factor * grad + slope * x + offset;
+                }
+            },
+        );
     });
     Grads { x: x_grad, scale: scale_grad, bias: bias_grad }
 }
 
-/// Partial sums that a vector register holds, or a few of them.
-const LANES: usize = 16;
-
 fn sum_of_channel(x: &[f32], maps: Maps, channel: usize, value: impl Fn(f32) -> f32) -> f32 {
     let mut sum = 0.0;
-    Arch::new().dispatch(|| {
-        for image in x.chunks_exact(maps.image()) {
-            let (chunks, rest) = image[channel * maps.plane()..][..maps.plane()].as_chunks::<LANES>();
-            let mut lanes = [0.0; LANES];
-            for chunk in chunks {
-                lanes.iter_mut().zip(chunk).for_each(|(lane, x)| *lane += value(*x));
+    vectorized(
+        #[inline(always)]
+        || {
+            for image in x.chunks_exact(maps.image()) {
+                let (chunks, rest) = image[channel * maps.plane()..][..maps.plane()].as_chunks::<LANES>();
+                let mut lanes = [0.0; LANES];
+                for chunk in chunks {
+                    lanes.iter_mut().zip(chunk).for_each(|(lane, x)| *lane += value(*x));
+                }
+                sum += lanes.iter().sum::<f32>() + rest.iter().map(|x| value(*x)).sum::<f32>();
             }
-            sum += lanes.iter().sum::<f32>() + rest.iter().map(|x| value(*x)).sum::<f32>();
-        }
-    });
+        },
+    );
     sum
 }
 
 /// Sum of `(x - mean) * grad` and sum of `grad` over a channel.
 fn sums_of_products(x: &[f32], grad: &[f32], maps: Maps, channel: usize, mean: f32) -> (f32, f32) {
     let (mut products, mut grads) = (0.0, 0.0);
-    Arch::new().dispatch(|| {
-        for (x, grad) in x.chunks_exact(maps.image()).zip(grad.chunks_exact(maps.image())) {
-            let (x_chunks, x_rest) = x[channel * maps.plane()..][..maps.plane()].as_chunks::<LANES>();
-            let (grad_chunks, grad_rest) = grad[channel * maps.plane()..][..maps.plane()].as_chunks::<LANES>();
-            let (mut product_lanes, mut grad_lanes) = ([0.0; LANES], [0.0; LANES]);
-            for (x, grad) in x_chunks.iter().zip(grad_chunks) {
-                for lane in 0..LANES {
-                    product_lanes[lane] += (x[lane] - mean) * grad[lane];
-                    grad_lanes[lane] += grad[lane];
+    vectorized(
+        #[inline(always)]
+        || {
+            for (x, grad) in x.chunks_exact(maps.image()).zip(grad.chunks_exact(maps.image())) {
+                let (x_chunks, x_rest) = x[channel * maps.plane()..][..maps.plane()].as_chunks::<LANES>();
+                let (grad_chunks, grad_rest) = grad[channel * maps.plane()..][..maps.plane()].as_chunks::<LANES>();
+                let (mut product_lanes, mut grad_lanes) = ([0.0; LANES], [0.0; LANES]);
+                for (x, grad) in x_chunks.iter().zip(grad_chunks) {
+                    for lane in 0..LANES {
+                        product_lanes[lane] += (x[lane] - mean) * grad[lane];
+                        grad_lanes[lane] += grad[lane];
+                    }
                 }
+                let products_rest: f32 = x_rest.iter().zip(grad_rest).map(|(x, grad)| (x - mean) * grad).sum();
+                products += product_lanes.iter().sum::<f32>() + products_rest;
+                grads += grad_lanes.iter().sum::<f32>() + grad_rest.iter().sum::<f32>();
             }
-            let products_rest: f32 = x_rest.iter().zip(grad_rest).map(|(x, grad)| (x - mean) * grad).sum();
-            products += product_lanes.iter().sum::<f32>() + products_rest;
-            grads += grad_lanes.iter().sum::<f32>() + grad_rest.iter().sum::<f32>();
-        }
-    });
+        },
+    );
     (products, grads)
 }

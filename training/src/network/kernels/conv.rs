@@ -115,9 +115,14 @@ impl Columns {
             self.padded.resize(padded.plane(), 0.0);
             for (position, values) in columns.chunks_exact(output.width).enumerate() {
                 let (tap, row) = (position / output.height, position % output.height);
-                let start = window.start_of(tap, row, padded.width);
-                let targets = self.padded[start..].iter_mut().step_by(window.stride);
-                targets.zip(values).for_each(|(target, value)| *target += value);
+                let targets = &mut self.padded[window.start_of(tap, row, padded.width)..];
+                // By slices of equal length, which the compiler makes vectors of.
+                if window.stride == 1 {
+                    targets[..output.width].iter_mut().zip(values).for_each(|(target, value)| *target += value);
+                } else {
+                    let targets = targets.iter_mut().step_by(window.stride);
+                    targets.zip(values).for_each(|(target, value)| *target += value);
+                }
             }
             for (row, target) in plane.chunks_exact_mut(maps.width).enumerate() {
                 let start = (row + window.pads.top) * padded.width + window.pads.left;

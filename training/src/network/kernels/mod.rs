@@ -6,8 +6,23 @@
 pub mod batch_norm;
 pub mod conv;
 pub mod depthwise;
+pub mod max_pool;
 
 use face_attributes::architecture::Pads;
+use pulp::Arch;
+
+/// Partial sums that a vector register holds, or a few of them.
+const LANES: usize = 16;
+
+/// Runs a loop with the vector instructions that the processor has.
+///
+/// The closure must be marked `#[inline(always)]`, for a function of its own has the instructions of the oldest processor. For
+/// the same reason it goes through here and not to pulp at once: where no `FnOnce` is asked for, the compiler calls a closure
+/// through such a function.
+#[inline(always)]
+fn vectorized<R>(work: impl FnOnce() -> R) -> R {
+    Arch::new().dispatch(work)
+}
 
 /// Sizes of a batch of feature maps, in elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,92 @@
+//! The largest value in each window, with paddings smaller than the window.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::{Maps, Window, vectorized};
+
+/// Result of [`forward`].
+pub struct Pooled {
+    /// The largest values.
+    pub output: Vec<f32>,
+    /// For each of them, its position in its plane of the input.
+    pub sources: Vec<u32>,
+}
+
+/// The pooling; padded elements never win. Of equal values in a window, the one in the leftmost column is taken, there the
+/// uppermost.
+pub fn forward(x: &[f32], maps: Maps, window: Window) -> Pooled {
+    let output = window.output(maps);
+    let mut pooled =
+        Pooled { output: vec![0.0; output.batch * output.image()], sources: vec![0; output.batch * output.image()] };
+    let results = pooled.output.par_chunks_mut(output.plane()).zip(pooled.sources.par_chunks_mut(output.plane()));
+    results.zip(x.par_chunks(maps.plane())).for_each_init(
+        || Columns { largest: vec![0.0; maps.width], rows: vec![0; maps.width] },
+        |columns, ((values, sources), x)| {
+            let results = values.chunks_exact_mut(output.width).zip(sources.chunks_exact_mut(output.width));
+            for (row, (values, sources)) in results.enumerate() {
+                let rows = covered(row, window, window.pads.top, maps.height);
+                vectorized(
+                    #[inline(always)]
+                    || columns.look_at(x, rows),
+                );
+                for (column, (value, source)) in values.iter_mut().zip(sources).enumerate() {
+                    let covered = covered(column, window, window.pads.left, maps.width);
+                    (*value, *source) = columns.largest_of(covered);
+                }
+            }
+        },
+    );
+    pooled
+}
+
+/// Gradient of [`forward`] with respect to `x`, given that of its result; `maps` are those of `x`.
+pub fn x_grad(grad: &[f32], maps: Maps, sources: &[u32], window: Window) -> Vec<f32> {
+    let plane = window.output(maps).plane();
+    let mut result = vec![0.0; maps.batch * maps.image()];
+    let grads = grad.par_chunks(plane).zip(sources.par_chunks(plane));
+    result.par_chunks_mut(maps.plane()).zip(grads).for_each(|(result, (grad, sources))| {
+        grad.iter().zip(sources).for_each(|(grad, source)| result[*source as usize] += grad);
+    });
+    result
+}
+
+/// The rows, or columns, of `length` that are under the window at its position `position`.
+fn covered(position: usize, window: Window, pad: usize, length: usize) -> Range<usize> {
+    let start = position * window.stride;
+    start.saturating_sub(pad)..(start + window.kernel - pad).min(length)
+}
+
+/// The largest values of each column within some rows.
+struct Columns {
+    largest: Vec<f32>,
+    rows: Vec<u32>,
+}
+
+impl Columns {
+    #[inline(always)]
+    fn look_at(&mut self, plane: &[f32], rows: Range<usize>) {
+        let width = self.largest.len();
+        self.largest.fill(f32::NEG_INFINITY);
+        for row in rows {
+            let columns = self.largest.iter_mut().zip(&mut self.rows).zip(&plane[row * width..][..width]);
+            for ((largest, largest_row), value) in columns {
+                let is_larger = value > largest;
+                *largest = if is_larger { *value } else { *largest };
+                *largest_row = if is_larger { row as u32 } else { *largest_row };
+            }
+        }
+    }
+
+    /// The largest of all within some columns, and its position in the plane.
+    fn largest_of(&self, columns: Range<usize>) -> (f32, u32) {
+        let mut best = columns.start;
+        for column in columns {
+            if self.largest[column] > self.largest[best] {
+                best = column;
+            }
+        }
+        (self.largest[best], self.rows[best] * self.largest.len() as u32 + best as u32)
+    }
+}
