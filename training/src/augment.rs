@@ -71,7 +71,8 @@ impl View {
 
     /// The square of `side_px` that is seen, before its light is changed.
     fn crop(&self, picture: &Mat, side_px: usize) -> opencv::Result<Mat> {
-        let picture = &self.sharpened(picture)?;
+        let sharpened = if self.sharpness == 0.0 { None } else { Some(self.sharpened(picture)?) };
+        let picture = sharpened.as_ref().unwrap_or(picture);
         let longer_side = f64::from(picture.cols().max(picture.rows()));
         let square_px = longer_side * (1.0 + 2.0 * self.margin) * self.zoom;
         // What shrinks is warped to twice the size and averaged: sampled at once, it would skip pixels.
@@ -98,9 +99,6 @@ impl View {
     }
 
     fn sharpened(&self, picture: &Mat) -> opencv::Result<Mat> {
-        if self.sharpness == 0.0 {
-            return Ok(picture.clone());
-        }
         let (mut blurred, mut sharpened) = (Mat::default(), Mat::default());
         gaussian_blur_def(picture, &mut blurred, Size::default(), SHARPNESS_SIGMA_PX)?;
         add_weighted_def(picture, 1.0 + self.sharpness, &blurred, -self.sharpness, 0.0, &mut sharpened)?;
@@ -242,6 +240,7 @@ mod tests {
         assert!(views.iter().all(|view| (0.2..0.5).contains(&view.margin) && (0.9..1.1).contains(&view.zoom)));
         assert!(views.iter().all(|view| view.brightness.abs() <= 0.2 && (0.7..1.3).contains(&view.contrast)));
         assert!(views.iter().all(|view| (-0.2..0.6).contains(&view.sharpness)));
+        assert!(views.iter().any(|view| view.sharpness < 0.0) && views.iter().any(|view| view.sharpness > 0.4));
         let mirrored = views.iter().filter(|view| view.is_mirrored).count();
         assert!((200..300).contains(&mirrored), "{mirrored}");
     }

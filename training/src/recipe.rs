@@ -134,7 +134,8 @@ pub struct Augmentation {
     /// Largest share by which the contrast grows or shrinks.
     pub contrast: f64,
     /// Least and largest amount of sharpening, for images that are softer than those to come: how many times what a blur takes
-    /// away (Gaussian, of 0.6 pixels) is added. Below 0, the image is blurred.
+    /// away (Gaussian, of 0.6 pixels of the image, scaled down to about twice `side_px` where it is larger) is added. Below 0,
+    /// the image is blurred. Validation images are taken as they are.
     pub sharpness: [f64; 2],
     /// Whether every other image is mirrored.
     pub mirror: bool,
@@ -291,13 +292,15 @@ impl Recipe {
         in_range("average_decay", self.average_decay.unwrap_or(0.0), 0.0..=0.999_999)?;
         in_range("data.validation_fraction", self.data.validation_fraction, 0.0..=0.9)?;
         in_range("data.validation_margin", self.data.validation_margin, 0.0..=10.0)?;
-        in_range("augmentation.margin", least_margin, 0.0..=margin.min(10.0))?;
+        in_range("augmentation.margin", margin, 0.0..=10.0)?;
+        in_range("augmentation.margin", least_margin, 0.0..=margin)?;
         in_range("augmentation.rotation_degrees", rotation_degrees, 0.0..=180.0)?;
         in_range("augmentation.shift", shift, 0.0..=1.0)?;
         in_range("augmentation.zoom", zoom, 0.0..=0.9)?;
         in_range("augmentation.brightness", brightness, 0.0..=1.0)?;
         in_range("augmentation.contrast", contrast, 0.0..=1.0)?;
-        in_range("augmentation.sharpness", least_sharpness, -1.0..=sharpness.min(10.0))?;
+        in_range("augmentation.sharpness", sharpness, -1.0..=10.0)?;
+        in_range("augmentation.sharpness", least_sharpness, -1.0..=sharpness)?;
         if let Some(distillation) = &self.distillation {
             ensure!(!distillation.teachers.is_empty(), "distillation.teachers is empty");
             in_range("distillation.views", f64::from(distillation.views), 1.0..=1000.0)?;
@@ -351,6 +354,10 @@ mod tests {
         assert_eq!(too_smooth, "label_smoothing is 1, expected 0 to 0.9");
         let margins = message("task: gender\naugmentation: {margin: [0.5, 0.2]}");
         assert_eq!(margins, "augmentation.margin is 0.5, expected 0 to 0.2");
+        let sharpness = |range: &str| message(&format!("task: emotion\naugmentation: {{sharpness: {range}}}"));
+        assert_eq!(sharpness("[0, 20]"), "augmentation.sharpness is 20, expected -1 to 10");
+        assert_eq!(sharpness("[0, .nan]"), "augmentation.sharpness is NaN, expected -1 to 10");
+        assert_eq!(sharpness("[0.7, 0.1]"), "augmentation.sharpness is 0.7, expected -1 to 0.1");
         assert!(message("task: emotion\nbatch_size: 0").starts_with("batch_size is 0"));
         for balance in ["classes_in_races", "races_and_classes"] {
             let message = message(&format!("task: emotion\ndata: {{balance: {balance}}}"));

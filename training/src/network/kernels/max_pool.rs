@@ -15,7 +15,7 @@ pub struct Pooled {
 }
 
 /// The pooling; padded elements never win. Of equal values in a window, the one in the leftmost column is taken, there the
-/// uppermost.
+/// uppermost. What is not a number wins, so that it is not lost.
 pub fn forward(x: &[f32], maps: Maps, window: Window) -> Pooled {
     let output = window.output(maps);
     let mut pooled =
@@ -58,6 +58,12 @@ fn covered(position: usize, window: Window, pad: usize, length: usize) -> Range<
     start.saturating_sub(pad)..(start + window.kernel - pad).min(length)
 }
 
+/// Whether `value` is larger, or not a number.
+#[inline(always)]
+fn exceeds(value: f32, largest: f32) -> bool {
+    value > largest || value.is_nan()
+}
+
 /// The largest values of each column within some rows.
 struct Columns {
     largest: Vec<f32>,
@@ -68,11 +74,13 @@ impl Columns {
     #[inline(always)]
     fn look_at(&mut self, plane: &[f32], rows: Range<usize>) {
         let width = self.largest.len();
-        self.largest.fill(f32::NEG_INFINITY);
-        for row in rows {
-            let columns = self.largest.iter_mut().zip(&mut self.rows).zip(&plane[row * width..][..width]);
+        let row_of = |row: usize| &plane[row * width..][..width];
+        self.largest.copy_from_slice(row_of(rows.start));
+        self.rows.fill(rows.start as u32);
+        for row in rows.skip(1) {
+            let columns = self.largest.iter_mut().zip(&mut self.rows).zip(row_of(row));
             for ((largest, largest_row), value) in columns {
-                let is_larger = value > largest;
+                let is_larger = exceeds(*value, *largest);
                 *largest = if is_larger { *value } else { *largest };
                 *largest_row = if is_larger { row as u32 } else { *largest_row };
             }
@@ -83,7 +91,7 @@ impl Columns {
     fn largest_of(&self, columns: Range<usize>) -> (f32, u32) {
         let mut best = columns.start;
         for column in columns {
-            if self.largest[column] > self.largest[best] {
+            if exceeds(self.largest[column], self.largest[best]) {
                 best = column;
             }
         }

@@ -1,7 +1,7 @@
 //! Loops over the pixels of feature maps for the processor, which burn's own backend does slowly or not in one go.
 //!
-//! Feature maps are slices in NCHW. Each loop runs with the vector instructions that the processor has, one plane or one
-//! channel per task; no sum depends on how the tasks are scheduled, so a training can be repeated.
+//! Feature maps are slices in NCHW. The loops that matter run with the vector instructions that the processor has, one plane
+//! or one channel per task; no sum depends on how the tasks are scheduled, so a training can be repeated.
 
 pub mod batch_norm;
 pub mod conv;
@@ -16,9 +16,9 @@ const LANES: usize = 16;
 
 /// Runs a loop with the vector instructions that the processor has.
 ///
-/// The closure must be marked `#[inline(always)]`, for a function of its own has the instructions of the oldest processor. For
-/// the same reason it goes through here and not to pulp at once: where no `FnOnce` is asked for, the compiler calls a closure
-/// through such a function.
+/// The closure must be marked `#[inline(always)]`: compiled as a function of its own, it has the instructions of the oldest
+/// processor. That happens to every closure which is passed to pulp directly, as pulp asks for a trait of its own: the bound
+/// `FnOnce` is what lets it be inlined.
 #[inline(always)]
 fn vectorized<R>(work: impl FnOnce() -> R) -> R {
     Arch::new().dispatch(work)
