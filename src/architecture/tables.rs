@@ -2,7 +2,7 @@
 
 use super::Layer::*;
 use super::Padding::{Same, Valid};
-use super::{Architecture, Shape};
+use super::{Architecture, Layer, Shape};
 
 /// A network's table for the shape of the image it takes and a number of classes.
 pub type Table = fn(Shape, usize) -> Architecture;
@@ -33,6 +33,22 @@ pub struct UnknownArchitecture {
     pub known: Vec<&'static str>,
 }
 
+/// The module of the paper's Figure 3, which halves the feature map: twice the convolution `conv` of `filters` filters, and
+/// beside it a 1x1 convolution.
+#[rustfmt::skip] // A table: one step a line.
+fn residual_module(filters: usize, conv: Layer) -> Layer {
+    Residual {
+        main: vec![
+            conv.clone(), BatchNorm, Relu,
+            conv, BatchNorm,
+            MaxPool { kernel: 3, stride: 2, padding: Same },
+        ],
+        shortcut: vec![
+            Conv { filters, kernel: 1, stride: 2, padding: Same, bias: false }, BatchNorm,
+        ],
+    }
+}
+
 /// Mini-Xception (paper, Section III and Figure 3): residual modules of depth-wise separable
 /// convolutions, no fully connected layer. 64x64 pixels in the paper; any image of at least 5x5
 /// works.
@@ -40,16 +56,7 @@ pub struct UnknownArchitecture {
 /// Right column: the side of the feature map for 64x64 pixels.
 #[rustfmt::skip] // A table: one layer a line.
 pub fn mini_xception(input: Shape, classes: usize) -> Architecture {
-    let module = |filters| Residual {
-        main: vec![
-            SeparableConv { filters, kernel: 3, padding: Same, bias: false }, BatchNorm, Relu,
-            SeparableConv { filters, kernel: 3, padding: Same, bias: false }, BatchNorm,
-            MaxPool { kernel: 3, stride: 2, padding: Same },
-        ],
-        shortcut: vec![
-            Conv { filters, kernel: 1, stride: 2, padding: Same, bias: false }, BatchNorm,
-        ],
-    };
+    let module = |filters| residual_module(filters, SeparableConv { filters, kernel: 3, padding: Same, bias: false });
     Architecture {
         name: "mini_xception",
         input,
@@ -97,16 +104,8 @@ pub fn sequential_fully_cnn(input: Shape, classes: usize) -> Architecture {
 /// Right column: the side of the feature map for 48x48 pixels.
 #[rustfmt::skip] // A table: one layer a line.
 pub fn residual_cnn(input: Shape, classes: usize) -> Architecture {
-    let module = |filters| Residual {
-        main: vec![
-            Conv { filters, kernel: 3, stride: 1, padding: Same, bias: false }, BatchNorm, Relu,
-            Conv { filters, kernel: 3, stride: 1, padding: Same, bias: false }, BatchNorm,
-            MaxPool { kernel: 3, stride: 2, padding: Same },
-        ],
-        shortcut: vec![
-            Conv { filters, kernel: 1, stride: 2, padding: Same, bias: false }, BatchNorm,
-        ],
-    };
+    let module =
+        |filters| residual_module(filters, Conv { filters, kernel: 3, stride: 1, padding: Same, bias: false });
     Architecture {
         name: "residual_cnn",
         input,

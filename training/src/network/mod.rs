@@ -12,7 +12,7 @@ use burn::tensor::activation::relu;
 use burn::tensor::module::avg_pool2d;
 use burn::tensor::ops::AvgPoolOptions;
 use burn::tensor::{Device, Tensor, TensorData};
-use face_attributes::architecture::{BATCH_NORM_EPSILON, Network, Node, Op, Pads};
+use face_attributes::architecture::{BATCH_NORM_EPSILON, Network, Node, Op};
 use ndarray::ArrayD;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -224,7 +224,6 @@ fn dropped_out(x: Tensor<4>, rate: f32, numbers: &mut ChaCha8Rng) -> Tensor<4> {
 
 /// What a node that has one input computes.
 fn apply(node: &Node, layer: Option<&Layer>, x: Tensor<4>) -> anyhow::Result<Tensor<4>> {
-    let padding = |pads: Pads| [(pads.top, pads.bottom), (pads.left, pads.right)];
     Ok(match (node.op, layer) {
         (Op::Conv { kernel, stride, pads, groups, .. }, Some(Layer::Conv(conv))) => {
             let window = Window { kernel, stride, pads };
@@ -239,7 +238,8 @@ fn apply(node: &Node, layer: Option<&Layer>, x: Tensor<4>) -> anyhow::Result<Ten
         (Op::MaxPool { kernel, stride, pads }, None) => cpu_ops::max_pool(x, Window { kernel, stride, pads }),
         (Op::AveragePool { kernel, stride, pads }, None) => {
             let options = AvgPoolOptions::new([kernel, kernel]).with_stride([stride, stride]);
-            avg_pool2d(x, options.with_padding_pairs(padding(pads)).with_count_include_pad(false))
+            let padding = [(pads.top, pads.bottom), (pads.left, pads.right)];
+            avg_pool2d(x, options.with_padding_pairs(padding).with_count_include_pad(false))
         }
         (Op::GlobalAveragePool, None) => x.mean_dim(3).mean_dim(2),
         (Op::Input, None) => x,
