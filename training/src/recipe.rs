@@ -112,7 +112,7 @@ pub enum Balance {
     /// In each race, each class weighs the same (UTKFace only): without it, a network learns that faces of a race with more
     /// images of women are women's.
     ClassesInRaces,
-    /// Each class of each race weighs the same (UTKFace only): without it, a network learns little of a race with few images.
+    /// Each class of each race weighs the same (UTKFace only), so that a race with few images counts as much as one with many.
     RacesAndClasses,
 }
 
