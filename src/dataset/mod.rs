@@ -13,7 +13,7 @@ mod utkface;
 
 pub use class_folders::class_folders;
 pub use fer2013::{Usage, fer2013};
-pub use held_out::is_held_out;
+pub use held_out::HeldOut;
 pub use imdb_wiki::imdb_wiki;
 pub use spec::{ADULT_YEARS, DatasetSpec, Format, Labelled};
 pub use utkface::utkface;
@@ -162,8 +162,8 @@ pub enum DatasetError {
     NoMetadata { path: PathBuf },
     #[error("{}: no {what}", path.display())]
     NothingLeft { path: PathBuf, what: String },
-    #[error("the share that is held out is 0 to 1, got {fraction}")]
-    NoShare { fraction: f64 },
+    #[error("a share is 0 to 1, or from one to another as 0.25..0.5; got {text}")]
+    NoShare { text: String },
     #[error("{format} data do not say the {task}")]
     Unlabelled { format: Format, task: &'static str },
     #[error("{format} data do not say the {what}, and so cannot be chosen by it")]

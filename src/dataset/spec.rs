@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use super::{Dataset, DatasetError, LeftOut, Usage, class_folders, fer2013, imdb_wiki, is_held_out, utkface};
+use super::{Dataset, DatasetError, HeldOut, LeftOut, Usage, class_folders, fer2013, imdb_wiki, utkface};
 use crate::attributes::{Attribute, Emotion, Gender};
 
 /// The age in years from which people are adults.
@@ -68,9 +68,9 @@ pub struct DatasetSpec {
     #[serde(default)]
     pub min_age: Option<u32>,
     /// Only this share of the pictures, 0 to 1: those that a training with this `validation_fraction` does not learn from.
-    #[arg(long, value_name = "FRACTION")]
+    #[arg(long, value_name = "SHARE")]
     #[serde(default)]
-    pub held_out: Option<f64>,
+    pub held_out: Option<HeldOut>,
 }
 
 impl DatasetSpec {
@@ -86,24 +86,21 @@ impl DatasetSpec {
         if self.min_age.is_some() && self.format != Format::Utkface {
             return no_choice("age");
         }
-        if let Some(fraction) = self.held_out.filter(|fraction| !(0.0..=1.0).contains(fraction)) {
-            return Err(DatasetError::NoShare { fraction });
-        }
         let mut dataset = A::load(self)?;
-        if let Some(fraction) = self.held_out {
-            self.keep_held_out(&mut dataset, fraction)?;
+        if let Some(share) = self.held_out {
+            self.keep_held_out(&mut dataset, share)?;
         }
         Ok(dataset)
     }
 
-    fn keep_held_out<A>(&self, dataset: &mut Dataset<A>, fraction: f64) -> Result<(), DatasetError> {
+    fn keep_held_out<A>(&self, dataset: &mut Dataset<A>, share: HeldOut) -> Result<(), DatasetError> {
         let count = dataset.samples.len();
-        dataset.samples.retain(|sample| is_held_out(Path::new(&sample.picture.to_string()), fraction));
+        dataset.samples.retain(|sample| share.contains(Path::new(&sample.picture.to_string())));
         if dataset.samples.is_empty() {
-            let what = format!("picture among the share {fraction} that is held out");
+            let what = format!("picture among the share {share} that is held out");
             return Err(DatasetError::NothingLeft { path: self.path.clone(), what });
         }
-        let what = format!("pictures that a training with validation_fraction {fraction} learns from");
+        let what = format!("pictures that a training with validation_fraction {share} learns from");
         dataset.left_out.push(LeftOut { what, count: (count - dataset.samples.len()) as u64 });
         Ok(())
     }
@@ -167,23 +164,21 @@ mod tests {
     fn what_trainings_learn_from_is_left_out() {
         let names: Vec<_> = (0..200).map(|number| format!("{}_1_0_{number}.jpg", 18 + number % 50)).collect();
         let folder = folder_with(&names.iter().map(String::as_str).collect::<Vec<_>>());
-        let load = |held_out| {
+        let load = |share: Option<&str>| {
+            let held_out = share.map(|share| share.parse().unwrap());
             let path = folder.path().to_owned();
             let spec = DatasetSpec { path, format: Format::Utkface, usage: None, min_age: Some(30), held_out };
             spec.load::<Gender>()
         };
-        let (all, held_out) = (load(None).unwrap(), load(Some(0.3)).unwrap());
+        let (all, held_out) = (load(None).unwrap(), load(Some("0.3")).unwrap());
+        let share: HeldOut = "0.3".parse().unwrap();
         let expected: Vec<_> =
-            all.samples.iter().filter(|it| is_held_out(Path::new(&it.picture.to_string()), 0.3)).cloned().collect();
+            all.samples.iter().filter(|it| share.contains(Path::new(&it.picture.to_string()))).cloned().collect();
         assert!(!expected.is_empty() && expected.len() < all.samples.len());
         assert_eq!(held_out.samples, expected);
         let left_out = held_out.left_out.last().unwrap();
         assert_eq!(left_out.count as usize, all.samples.len() - expected.len());
-        for fraction in [15.0, -0.1, f64::NAN] {
-            let message = load(Some(fraction)).unwrap_err().to_string();
-            assert!(message.starts_with("the share that is held out is 0 to 1, got"), "{message}");
-        }
-        let nothing = load(Some(0.0)).unwrap_err().to_string();
+        let nothing = load(Some("0")).unwrap_err().to_string();
         assert!(nothing.contains("no picture among the share 0 that is held out"), "{nothing}");
     }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use face_attributes::attributes::{Emotion, Gender};
 use face_attributes::crop::crop_face;
-use face_attributes::dataset::{DatasetSpec, Labelled, Picture, Race, is_held_out};
+use face_attributes::dataset::{DatasetSpec, Labelled, Picture, Race};
 use face_attributes::geometry::BoundingBox;
 use face_attributes::task::Task;
 use indicatif::ProgressBar;
@@ -105,7 +105,7 @@ fn load_picture(
     };
     let path = PathBuf::from(picture.to_string());
     let gray = picture.read_gray()?;
-    let example = if is_held_out(&path, recipe.data.validation_fraction) {
+    let example = if recipe.data.validation_fraction.contains(&path) {
         let side = recipe.side_px as i32;
         let face = BoundingBox::of_image(gray.cols(), gray.rows());
         let crop = crop_face(&gray, face, recipe.data.validation_margin, Size::new(side, side))?;

@@ -2,13 +2,13 @@
 //! margin of the recipe and, where the robot does so, averaged with the mirrored image, which is a little better than what the
 //! training says.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use face_attributes::attributes::{Emotion, Gender};
 use face_attributes::classifier::{BuiltIn, Classifier};
-use face_attributes::dataset::{DatasetSpec, Labelled};
-use face_attributes::evaluation::evaluate;
+use face_attributes::dataset::{Dataset, DatasetSpec, Labelled};
 use face_attributes::evaluation::report::EvaluationReport;
+use face_attributes::evaluation::{Evaluation, evaluate};
 use face_attributes::parameters::{ClassifierParameters, Parameters};
 use face_attributes::task::Task;
 use indicatif::ProgressBar;
@@ -37,19 +37,28 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 fn print_report<A: BuiltIn + Labelled>(arguments: &Arguments, recipe: &Recipe) -> anyhow::Result<()> {
+    let evaluation = answers(recipe, &arguments.run, &held_out::<A>(recipe, &arguments.data)?)?;
+    println!("{}", EvaluationReport::new(&evaluation));
+    Ok(())
+}
+
+/// The images in a folder that a training by `recipe` does not learn from.
+pub fn held_out<A: Labelled>(recipe: &Recipe, folder: &Path) -> anyhow::Result<Dataset<A>> {
     let data = &recipe.data;
-    let spec = DatasetSpec { held_out: Some(data.validation_fraction), ..data.spec(&arguments.data) };
-    let dataset = spec.load::<A>()?;
-    let classifier = Classifier::<A>::load(Some(&arguments.run.join(RunFolder::MODEL)))?;
+    Ok(DatasetSpec { held_out: Some(data.validation_fraction), ..data.spec(folder) }.load()?)
+}
+
+/// What the model of a run by `recipe` says of images.
+pub fn answers<A: BuiltIn>(recipe: &Recipe, run: &Path, images: &Dataset<A>) -> anyhow::Result<Evaluation<A>> {
+    let classifier = Classifier::<A>::load(Some(&run.join(RunFolder::MODEL)))?;
     let of_robot = recipe.task.parameters(&Parameters::default()).clone();
-    let parameters = ClassifierParameters { margin: data.validation_margin, ..of_robot };
-    let progress = ProgressBar::new(dataset.samples.len() as u64);
-    dataset.refused.iter().for_each(|error| progress.suspend(|| eprintln!("skipped: {error}")));
-    let evaluation = evaluate(&classifier, &dataset, &parameters, |error| {
+    let parameters = ClassifierParameters { margin: recipe.data.validation_margin, ..of_robot };
+    let progress = ProgressBar::new(images.samples.len() as u64);
+    images.refused.iter().for_each(|error| progress.suspend(|| eprintln!("skipped: {error}")));
+    let evaluation = evaluate(&classifier, images, &parameters, |error| {
         error.iter().for_each(|error| progress.suspend(|| eprintln!("skipped: {error}")));
         progress.inc(1);
     });
     progress.finish_and_clear();
-    println!("{}", EvaluationReport::new(&evaluation));
-    Ok(())
+    Ok(evaluation)
 }

@@ -1,6 +1,7 @@
 //! Trains, evaluates, imports and exports the networks of `face_attributes`.
 
 mod augment;
+mod cross_validate;
 mod data;
 mod evaluate;
 mod export;
@@ -35,6 +36,8 @@ enum Command {
     Train(train::Arguments),
     /// Measures the model of a training on the images that it did not learn from.
     Evaluate(evaluate::Arguments),
+    /// Measures a recipe on all images: trains several networks, each without a part of the images, and asks it for that part.
+    CrossValidate(cross_validate::Arguments),
     /// Writes an ONNX file for the robot.
     Export(export::Arguments),
 }
@@ -44,6 +47,7 @@ fn main() -> anyhow::Result<()> {
         Command::Import(arguments) => import::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
+        Command::CrossValidate(arguments) => cross_validate::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
     }
 }

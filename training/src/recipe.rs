@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
-use face_attributes::dataset::{DatasetSpec, Format, Usage};
+use face_attributes::dataset::{DatasetSpec, Format, HeldOut, Usage};
 use face_attributes::task::Task;
 use serde::{Deserialize, Serialize};
 
@@ -81,8 +81,9 @@ pub struct DataRecipe {
     pub min_age_years: u32,
     /// Which images weigh more than others in what is minimized.
     pub balance: Balance,
-    /// Share of the images that are kept for validation, 0 to 1; which ones, only their file names decide.
-    pub validation_fraction: f64,
+    /// Share of the images that are kept for validation, 0 to 0.9, or from one to another as `0.25..0.5`; which ones, only
+    /// their file names decide.
+    pub validation_fraction: HeldOut,
     /// What is added around a validation image on each side, as a fraction of its longer side, by continuing its border.
     pub validation_margin: f64,
 }
@@ -199,7 +200,7 @@ impl Default for DataRecipe {
             format: Format::Folders,
             min_age_years: 0,
             balance: Balance::Images,
-            validation_fraction: 0.1,
+            validation_fraction: HeldOut::default(),
             validation_margin: 0.0,
         }
     }
@@ -290,7 +291,7 @@ impl Recipe {
         in_range("learning_rate", self.learning_rate, 1e-9..=1.0)?;
         in_range("label_smoothing", self.label_smoothing, 0.0..=0.9)?;
         in_range("average_decay", self.average_decay.unwrap_or(0.0), 0.0..=0.999_999)?;
-        in_range("data.validation_fraction", self.data.validation_fraction, 0.0..=0.9)?;
+        in_range("data.validation_fraction", self.data.validation_fraction.fraction(), 0.0..=0.9)?;
         in_range("data.validation_margin", self.data.validation_margin, 0.0..=10.0)?;
         in_range("augmentation.margin", margin, 0.0..=10.0)?;
         in_range("augmentation.margin", least_margin, 0.0..=margin)?;

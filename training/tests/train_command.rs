@@ -201,3 +201,34 @@ fn what_prevents_a_training_is_told() {
     fs::copy(teacher, folder.path().join("teacher.onnx")).unwrap();
     assert!(message(RECIPE, "data", "run").contains("teachers.sha256 is of a training with another teacher"));
 }
+
+#[test]
+fn a_cross_validation_asks_for_every_image_a_network_that_did_not_learn_from_it() {
+    let folder = stripes();
+    let recipe = "task: gender\nside_px: 16\nepochs: 1\nbatch_size: 8\nchoose_by: last";
+    fs::write(folder.path().join("recipe.yaml"), recipe).unwrap();
+    fs::write(folder.path().join("data/man/broken.png"), "no image").unwrap();
+    let cross_validate = || {
+        let arguments = ["cross-validate", "recipe.yaml", "--data", "data", "--out", "runs", "--parts", "3"];
+        let output = Command::new(PROGRAM).current_dir(folder.path()).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let report = cross_validate();
+    assert!(report.trim_end().ends_with("48 pictures, 1 failed"), "{report}");
+    let counts: Vec<(u32, u32)> = report
+        .lines()
+        .filter_map(|line| line.strip_suffix(" to validate with")?.split_once("parameters; "))
+        .map(|(_, counts)| counts.split_once(" images to train with, ").unwrap())
+        .map(|(training, validation)| (training.parse().unwrap(), validation.parse().unwrap()))
+        .collect();
+    assert!(counts.len() == 3 && counts.iter().all(|(training, validation)| training + validation == 48), "{report}");
+    assert_eq!(counts.iter().map(|(_, validation)| validation).sum::<u32>(), 48);
+    let [first, second] =
+        [1, 2].map(|part| fs::read(folder.path().join(format!("runs/part_{part}/model.onnx"))).unwrap());
+    assert!(first != second);
+    // Asked for again, it trains no more.
+    let again = cross_validate();
+    let without_epochs: Vec<_> = report.lines().filter(|line| !line.starts_with("epoch ")).collect();
+    assert_eq!(again.lines().collect::<Vec<_>>(), without_epochs);
+}

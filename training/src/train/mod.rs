@@ -44,12 +44,16 @@ pub struct Arguments {
 
 /// Trains until the recipe's end.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let recipe = Recipe::read(&arguments.recipe)?;
+    train_by(&Recipe::read(&arguments.recipe)?, &arguments.data, &arguments.out)
+}
+
+/// Trains by a recipe until its end, or goes on where a training by the same one was killed.
+pub fn train_by(recipe: &Recipe, data: &Path, out: &Path) -> anyhow::Result<()> {
     let input = Shape { channels: 1, height: recipe.side_px, width: recipe.side_px };
     let table = architecture(&recipe.architecture, input, recipe.task.labels().len())?;
     match recipe.task {
-        Task::Emotion => train::<Emotion>(&recipe, &table, &arguments.data, &arguments.out),
-        Task::Gender => train::<Gender>(&recipe, &table, &arguments.data, &arguments.out),
+        Task::Emotion => train::<Emotion>(recipe, &table, data, out),
+        Task::Gender => train::<Gender>(recipe, &table, data, out),
     }
 }
 

@@ -1,0 +1,60 @@
+//! The subcommand `cross-validate`: how good a recipe is, on all images and not only on a part that is held out, so that
+//! groups of which there are few images have a figure too (Stone 1974). No image is judged by a network that learned from it.
+
+use std::path::PathBuf;
+
+use face_attributes::attributes::{Emotion, Gender};
+use face_attributes::classifier::BuiltIn;
+use face_attributes::dataset::{HeldOut, Labelled};
+use face_attributes::evaluation::Evaluation;
+use face_attributes::evaluation::report::{EvaluationReport, percent};
+use face_attributes::task::Task;
+
+use crate::evaluate::{answers, held_out};
+use crate::recipe::Recipe;
+use crate::train::train_by;
+
+/// Arguments of the subcommand.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The recipe, a YAML file.
+    recipe: PathBuf,
+    /// Folder with the images.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Folder for the runs, `part_1` and so on. Where the same trainings left some, it goes on from there.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Number of parts, and of trainings.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(2..=100))]
+    parts: u32,
+}
+
+/// Trains a network for each part, and prints what they say of it, in one report.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let recipe = Recipe::read(&arguments.recipe)?;
+    match recipe.task {
+        Task::Emotion => cross_validate::<Emotion>(arguments, recipe),
+        Task::Gender => cross_validate::<Gender>(arguments, recipe),
+    }
+}
+
+fn cross_validate<A: BuiltIn + Labelled>(arguments: &Arguments, mut recipe: Recipe) -> anyhow::Result<()> {
+    let mut all = Evaluation::<A> { predictions: Vec::new(), failed: 0 };
+    for (number, part) in (1..).zip(HeldOut::parts(arguments.parts)) {
+        recipe.data.validation_fraction = part;
+        let run = arguments.out.join(format!("part_{number}"));
+        println!("part {number} of {}", arguments.parts);
+        train_by(&recipe, &arguments.data, &run)?;
+        let images = held_out::<A>(&recipe, &arguments.data)?;
+        let evaluation = answers(&recipe, &run, &images)?;
+        let accuracy = evaluation.confusion().accuracy();
+        println!("part {number}: accuracy {} of {} images", percent(accuracy), evaluation.predictions.len());
+        all.predictions.extend(evaluation.predictions);
+        // What is refused for its name is refused for every part, and counts once.
+        let refused_before = if number == 1 { 0 } else { images.refused.len() as u64 };
+        all.failed += evaluation.failed - refused_before;
+    }
+    println!("{}", EvaluationReport::new(&all));
+    Ok(())
+}
