@@ -15,6 +15,9 @@ use tract_onnx::prelude::*;
 use crate::attributes::Attribute;
 use crate::panics::catch_panic;
 
+/// The largest side of the picture that a network may take, in pixels.
+pub const MAX_SIDE_PX: usize = 1024;
+
 /// The interval that a network's input pixels are scaled to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PixelRange {
@@ -245,14 +248,15 @@ impl Metadata<'_> {
     fn input_size(&self) -> Result<Size, ModelProblem> {
         let key = "input_size";
         let got = self.get(key)?;
+        let sides_px = 1..=MAX_SIDE_PX as i32;
         let sides = got.split_once('x').and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
         match sides {
-            Some((width, height)) if (1..=1024).contains(&width) && (1..=1024).contains(&height) => {
+            Some((width, height)) if sides_px.contains(&width) && sides_px.contains(&height) => {
                 Ok(Size::new(width, height))
             }
             _ => Err(ModelProblem::Metadata {
                 key,
-                expected: "WIDTHxHEIGHT, each 1 to 1024".to_owned(),
+                expected: format!("WIDTHxHEIGHT, each 1 to {MAX_SIDE_PX}"),
                 got: got.to_owned(),
             }),
         }

@@ -3,8 +3,8 @@
 //!
 //! A [`Layer`] list says what a reader of the paper sees in its figures. [`Network::build`] turns
 //! it into a flat list of [`Node`]s in which every layer has a name, every padding is resolved,
-//! every shape is checked, and parameters and multiply-adds can be counted. Import, training, ONNX
-//! export and saliency all walk that list, so a new network is a new table and nothing else.
+//! every shape is checked, and parameters and multiply-adds can be counted. Training, ONNX export
+//! and saliency all walk that list, so a new network is a new table and nothing else.
 //!
 //! Source of the paper's tables: Arriaga, Ploger, Valdenegro, "Real-time Convolutional Neural Networks
 //! for Emotion and Gender Classification", 2017, arXiv:1710.07557.

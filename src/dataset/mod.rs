@@ -100,7 +100,7 @@ impl fmt::Display for Picture {
     }
 }
 
-/// What annotators say of a person.
+/// What the data say of a person, by whatever means they were labelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Person {
     /// Age in years.
@@ -111,7 +111,7 @@ pub struct Person {
     pub race: Race,
 }
 
-/// The races that UTKFace's annotators could choose from.
+/// The races that UTKFace's labels tell apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the variants say what they are")]
 pub enum Race {

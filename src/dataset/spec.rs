@@ -67,7 +67,8 @@ pub struct DatasetSpec {
     #[arg(long, value_name = "YEARS")]
     #[serde(default)]
     pub min_age: Option<u32>,
-    /// Only this share of the pictures, 0 to 1: those that a training with this `validation_fraction` does not learn from.
+    /// Only this share of the pictures, 0 to 1, or from one to another as 0.25..0.5: those that a training with this
+    /// `validation_fraction` does not learn from.
     #[arg(long, value_name = "SHARE")]
     #[serde(default)]
     pub held_out: Option<HeldOut>,

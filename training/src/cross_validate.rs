@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use anyhow::ensure;
 use face_attributes::attributes::{Emotion, Gender};
 use face_attributes::classifier::BuiltIn;
 use face_attributes::dataset::{HeldOut, Labelled};
@@ -11,7 +12,7 @@ use face_attributes::evaluation::report::{EvaluationReport, percent};
 use face_attributes::task::Task;
 
 use crate::evaluate::{answers, held_out};
-use crate::recipe::Recipe;
+use crate::recipe::{Figure, Recipe};
 use crate::train::train_by;
 
 /// Arguments of the subcommand.
@@ -19,8 +20,8 @@ use crate::train::train_by;
 pub struct Arguments {
     /// The recipe, a YAML file.
     recipe: PathBuf,
-    /// Folder with the images.
-    #[arg(long, value_name = "DIR")]
+    /// Folder with the images, or FER-2013's table, as the recipe's data.format says.
+    #[arg(long, value_name = "DATA")]
     data: PathBuf,
     /// Folder for the runs, `part_1` and so on. Where the same trainings left some, it goes on from there.
     #[arg(long, value_name = "DIR")]
@@ -33,6 +34,11 @@ pub struct Arguments {
 /// Trains a network for each part, and prints what they say of it, in one report.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let recipe = Recipe::read(&arguments.recipe)?;
+    ensure!(
+        recipe.choose_by == Figure::Last,
+        "recipe {}: choose_by has to be last; anything else would choose on the images that are reported",
+        arguments.recipe.display()
+    );
     match recipe.task {
         Task::Emotion => cross_validate::<Emotion>(arguments, recipe),
         Task::Gender => cross_validate::<Gender>(arguments, recipe),

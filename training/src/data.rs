@@ -69,8 +69,14 @@ impl Dataset {
             }
         }
         balance(&mut dataset.training, recipe.data.balance);
-        ensure!(!dataset.training.is_empty(), "{}: no image to train with", folder.display());
-        ensure!(!dataset.validation.is_empty(), "{}: no image to validate with", folder.display());
+        let count = dataset.training.len() + dataset.validation.len();
+        let share = recipe.data.validation_fraction;
+        let none = |purpose| {
+            let folder = folder.display();
+            format!("{folder}: no image to {purpose} with, of {count} with data.validation_fraction {share}")
+        };
+        ensure!(!dataset.training.is_empty(), none("train"));
+        ensure!(!dataset.validation.is_empty(), none("validate"));
         Ok(dataset)
     }
 
@@ -113,7 +119,9 @@ fn load_picture(
     } else {
         Half::Training(Example { image: scaled_down(gray, recipe)?, class, race, weight })
     };
-    let name = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
+    // What a table's rows are called begins with the table's own name.
+    let folder = if folder.is_dir() { Some(folder) } else { folder.parent() };
+    let name = folder.and_then(|folder| path.strip_prefix(folder).ok()).unwrap_or(&path).display().to_string();
     Ok(LoadedPicture { name, sha256: hex(&sha256), example })
 }
 
@@ -150,22 +158,18 @@ fn pictures_of<A: Labelled>(spec: &DatasetSpec, progress: &ProgressBar) -> anyho
 
 /// Weighs images as [`Balance`] says.
 fn balance(examples: &mut [Example<Mat>], balance: Balance) {
-    // Within a part of the images, each group weighs the same.
-    let part_and_group = |example: &Example<Mat>| match balance {
-        Balance::Images => (None, (None, None)),
-        Balance::Classes => (None, (None, Some(example.class))),
-        Balance::ClassesInRaces => (example.race, (None, Some(example.class))),
-        Balance::RacesAndClasses => (None, (example.race, Some(example.class))),
+    let group = |example: &Example<Mat>| match balance {
+        Balance::Images => (None, None),
+        Balance::Classes => (None, Some(example.class)),
+        Balance::RacesAndClasses => (example.race, Some(example.class)),
     };
-    let mut groups_of_part: HashMap<_, HashMap<_, usize>> = HashMap::new();
-    for (part, group) in examples.iter().map(part_and_group) {
-        *groups_of_part.entry(part).or_default().entry(group).or_default() += 1;
+    let mut counts: HashMap<_, usize> = HashMap::new();
+    for example in examples.iter() {
+        *counts.entry(group(example)).or_default() += 1;
     }
+    let mean = examples.len() as f32 / counts.len() as f32;
     for example in examples {
-        let (part, group) = part_and_group(example);
-        let counts = &groups_of_part[&part];
-        let mean = counts.values().sum::<usize>() as f32 / counts.len() as f32;
-        example.weight = mean / counts[&group] as f32;
+        example.weight = mean / counts[&group(example)] as f32;
     }
 }
 
@@ -215,6 +219,24 @@ mod tests {
     }
 
     #[test]
+    fn the_checksums_of_a_table_do_not_depend_on_where_it_lies() {
+        let folder = tempfile::tempdir().unwrap();
+        let pixels = vec!["7"; 48 * 48].join(" ");
+        let rows: String = (0..20).map(|row| format!("{},{pixels},Training\n", row % 7)).collect();
+        let recipe = "{task: emotion, side_px: 8, data: {format: fer2013, validation_fraction: 0.5}}";
+        let recipe: Recipe = serde_yaml::from_str(recipe).unwrap();
+        let [one, other] = ["a", "b/c"].map(|below| {
+            let folder = folder.path().join(below);
+            fs::create_dir_all(&folder).unwrap();
+            let table = folder.join("fer2013.csv");
+            fs::write(&table, format!("emotion,pixels,Usage\n{rows}")).unwrap();
+            Dataset::load(&recipe, &table, &ProgressBar::hidden()).unwrap().checksums
+        });
+        assert_eq!(one, other);
+        assert!(one.lines().next().unwrap().ends_with("  fer2013.csv, line 10"), "{one}");
+    }
+
+    #[test]
     fn a_balance_makes_rare_images_weigh_more() {
         let labels = [
             (0, Race::Asian),
@@ -232,8 +254,6 @@ mod tests {
         };
         assert_eq!(weights(Balance::Images), [1.0; 6]);
         assert_eq!(weights(Balance::Classes), [0.75, 0.75, 0.75, 1.5, 0.75, 1.5]);
-        let third = 2.0 / 3.0;
-        assert_eq!(weights(Balance::ClassesInRaces), [third, third, third, 2.0, 1.0, 1.0]);
         assert_eq!(weights(Balance::RacesAndClasses), [0.5, 0.5, 0.5, 1.5, 1.5, 1.5]);
     }
 }

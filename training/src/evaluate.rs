@@ -22,8 +22,8 @@ pub struct Arguments {
     /// The folder of a training.
     #[arg(value_name = "RUN")]
     run: PathBuf,
-    /// The folder with the images that it was trained with.
-    #[arg(long, value_name = "DIR")]
+    /// The folder with the images, or the table, that it was trained with.
+    #[arg(long, value_name = "DATA")]
     data: PathBuf,
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context, bail, ensure};
 use clap::ValueEnum;
 use face_attributes::architecture::{Network, Shape, architecture};
+use face_attributes::model::MAX_SIDE_PX;
 use face_attributes::task::Task;
 use ndarray::{ArrayD, IxDyn};
 use prost::Message;
@@ -13,9 +14,6 @@ use tract_onnx::pb::{GraphProto, ModelProto, TensorProto};
 
 use crate::onnx_export::{ModelCard, onnx_from_network};
 use crate::weights::Weights;
-
-/// The largest side of an image that a file may ask for, in pixels: that of the robot.
-const MAX_SIDE: usize = 1024;
 
 /// What a model file holds.
 pub struct ModelFile {
@@ -89,7 +87,7 @@ fn take(metadata: &mut Vec<(String, String)>, key: &str) -> anyhow::Result<Strin
 }
 
 fn side(text: &str) -> Option<usize> {
-    text.parse().ok().filter(|side| (1..=MAX_SIDE).contains(side))
+    text.parse().ok().filter(|side| (1..=MAX_SIDE_PX).contains(side))
 }
 
 fn named_tensor(tensor: TensorProto) -> anyhow::Result<(String, ArrayD<f32>)> {

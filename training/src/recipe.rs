@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use face_attributes::dataset::{DatasetSpec, Format, HeldOut, Usage};
+use face_attributes::model::MAX_SIDE_PX;
 use face_attributes::task::Task;
 use serde::{Deserialize, Serialize};
 
@@ -54,9 +55,10 @@ pub struct Recipe {
     /// Networks whose answers are learned beside the labels. Without it, only the labels are.
     #[serde(default)]
     pub distillation: Option<Distillation>,
-    /// Factors of the sum of squared weights in the loss, by the name of a convolution.
-    #[serde(default = "defaults::l2_penalty")]
-    pub l2_penalty: BTreeMap<String, f64>,
+    /// Factors of the sum of squared weights in the loss, by the name of a convolution. Without it, mini-Xception has the
+    /// paper's, 0.01 for `conv_1` and `conv_2`, and another network none.
+    #[serde(default)]
+    pub l2_penalty: Option<BTreeMap<String, f64>>,
     /// Keep a running average of the weights, in which each step weighs `1 - average_decay`, and validate and export that
     /// (Polyak and Juditsky 1992). Without it, the weights themselves are used.
     #[serde(default)]
@@ -64,7 +66,7 @@ pub struct Recipe {
     /// The figure on the validation images by which the best epoch is chosen, the learning rate reduced, and training ended.
     #[serde(default)]
     pub choose_by: Figure,
-    /// Number of epochs without a better one after which training ends. Without it, all epochs are run.
+    /// Training ends where more epochs than this have not brought a better one. Without it, all epochs are run.
     #[serde(default = "defaults::early_stopping_patience")]
     pub early_stopping_patience: Option<usize>,
 }
@@ -110,10 +112,8 @@ pub enum Balance {
     Images,
     /// Each class weighs the same.
     Classes,
-    /// In each race, each class weighs the same (UTKFace only): without it, a network learns that faces of a race with more
-    /// images of women are women's.
-    ClassesInRaces,
-    /// Each class of each race weighs the same (UTKFace only), so that a race with few images counts as much as one with many.
+    /// Each class of each race weighs the same (UTKFace only): a race with few images counts as much as one with many, and
+    /// that most images of a race show women makes women of its faces less often.
     RacesAndClasses,
 }
 
@@ -164,7 +164,7 @@ pub struct Distillation {
 pub enum Schedule {
     /// It stays.
     Constant,
-    /// It is multiplied by `factor` whenever `patience` epochs have not brought a better figure.
+    /// It is multiplied by `factor` whenever more than `patience` epochs have not brought a better figure.
     ReduceOnPlateau {
         /// What it is multiplied by.
         factor: f64,
@@ -255,8 +255,9 @@ mod defaults {
         1.0
     }
 
-    pub fn l2_penalty() -> BTreeMap<String, f64> {
-        ["conv_1", "conv_2"].map(|name| (name.to_owned(), 0.01)).into()
+    pub fn l2_penalty(architecture: &str) -> BTreeMap<String, f64> {
+        let names: &[&str] = if architecture == self::architecture() { &["conv_1", "conv_2"] } else { &[] };
+        names.iter().map(|name| ((*name).to_owned(), 0.01)).collect()
     }
 
     pub fn early_stopping_patience() -> Option<usize> {
@@ -268,8 +269,13 @@ impl Recipe {
     /// Reads a recipe and checks it.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let recipe: Self = serde_yaml::from_str(&text).with_context(|| format!("recipe {}", path.display()))?;
-        recipe.check().with_context(|| format!("recipe {}", path.display()))?;
+        Self::parse(&text).with_context(|| format!("recipe {}", path.display()))
+    }
+
+    fn parse(yaml: &str) -> anyhow::Result<Self> {
+        let mut recipe: Self = serde_yaml::from_str(yaml)?;
+        recipe.l2_penalty.get_or_insert_with(|| defaults::l2_penalty(&recipe.architecture));
+        recipe.check()?;
         Ok(recipe)
     }
 
@@ -308,6 +314,21 @@ impl Recipe {
             in_range("distillation.weight", distillation.weight, 0.0..=1.0)?;
             in_range("distillation.temperature", distillation.temperature, 0.1..=100.0)?;
         }
+        for (name, factor) in self.l2_penalty.iter().flatten() {
+            in_range(&format!("l2_penalty.{name}"), *factor, 0.0..=1000.0)?;
+        }
+        if self.choose_by == Figure::Last {
+            let on_plateau = matches!(self.schedule, Schedule::ReduceOnPlateau { .. });
+            ensure!(
+                !on_plateau,
+                "schedule is reduce_on_plateau, but with choose_by: last no epoch is worse than another"
+            );
+            let patience = self.early_stopping_patience;
+            ensure!(
+                patience.is_none(),
+                "early_stopping_patience has to be null, as with choose_by: last none stops early"
+            );
+        }
         match self.schedule {
             Schedule::Constant => {}
             Schedule::ReduceOnPlateau { factor, .. } => in_range("schedule.factor", factor, 0.0..=1.0)?,
@@ -315,11 +336,15 @@ impl Recipe {
                 in_range("schedule.warmup_epochs", warmup_epochs, 0.0..=self.epochs as f64)?;
             }
         }
-        let positive = [("side_px", self.side_px), ("epochs", self.epochs), ("batch_size", self.batch_size)];
-        for (name, value) in positive {
-            ensure!((1..=1_000_000).contains(&value), "{name} is {value}, expected 1 to 1000000");
+        let positive = [
+            ("side_px", self.side_px, MAX_SIDE_PX),
+            ("epochs", self.epochs, 1_000_000),
+            ("batch_size", self.batch_size, 1_000_000),
+        ];
+        for (name, value, largest) in positive {
+            ensure!((1..=largest).contains(&value), "{name} is {value}, expected 1 to {largest}");
         }
-        let needs_races = matches!(self.data.balance, Balance::ClassesInRaces | Balance::RacesAndClasses);
+        let needs_races = self.data.balance == Balance::RacesAndClasses;
         let has_races = self.data.format == Format::Utkface;
         ensure!(has_races || !needs_races, "data.balance asks for races, but only the format utkface tells them");
         Ok(())
@@ -330,24 +355,21 @@ impl Recipe {
 mod tests {
     use super::*;
 
-    fn parse(yaml: &str) -> anyhow::Result<Recipe> {
-        let recipe: Recipe = serde_yaml::from_str(yaml)?;
-        recipe.check()?;
-        Ok(recipe)
-    }
-
     #[test]
     fn only_the_task_is_needed() {
-        let recipe = parse("task: emotion").unwrap();
+        let recipe = Recipe::parse("task: emotion").unwrap();
         assert_eq!((recipe.batch_size, recipe.learning_rate), (32, 1e-3));
         assert_eq!(recipe.schedule, Schedule::ReduceOnPlateau { factor: 0.1, patience: 12 });
         let text = serde_yaml::to_string(&recipe).unwrap();
-        assert_eq!(parse(&text).unwrap(), recipe);
+        assert_eq!(Recipe::parse(&text).unwrap(), recipe);
+        let penalty = |yaml: &str| Recipe::parse(yaml).unwrap().l2_penalty.unwrap();
+        assert_eq!(penalty("task: emotion"), [("conv_1".to_owned(), 0.01), ("conv_2".to_owned(), 0.01)].into());
+        assert_eq!(penalty("task: emotion\narchitecture: residual_cnn"), [].into());
     }
 
     #[test]
     fn what_is_wrong_is_named() {
-        let message = |yaml: &str| format!("{:#}", parse(yaml).unwrap_err());
+        let message = |yaml: &str| format!("{:#}", Recipe::parse(yaml).unwrap_err());
         assert!(message("architecture: mini_xception").contains("missing field `task`"));
         assert!(message("task: emotion\nlearning_rat: 1").contains("unknown field `learning_rat`"));
         assert!(message("task: emotion\naugmentation: {zom: 1}").contains("unknown field `zom`"));
@@ -360,10 +382,13 @@ mod tests {
         assert_eq!(sharpness("[0, .nan]"), "augmentation.sharpness is NaN, expected -1 to 10");
         assert_eq!(sharpness("[0.7, 0.1]"), "augmentation.sharpness is 0.7, expected -1 to 0.1");
         assert!(message("task: emotion\nbatch_size: 0").starts_with("batch_size is 0"));
-        for balance in ["classes_in_races", "races_and_classes"] {
-            let message = message(&format!("task: emotion\ndata: {{balance: {balance}}}"));
-            assert_eq!(message, "data.balance asks for races, but only the format utkface tells them");
-        }
+        assert_eq!(message("task: emotion\nside_px: 2000"), "side_px is 2000, expected 1 to 1024");
+        assert_eq!(message("task: emotion\nl2_penalty: {conv_1: -1}"), "l2_penalty.conv_1 is -1, expected 0 to 1000");
+        assert!(message("task: emotion\nchoose_by: last").starts_with("schedule is reduce_on_plateau"));
+        let patient = message("task: emotion\nchoose_by: last\nschedule: constant");
+        assert!(patient.starts_with("early_stopping_patience has to be null"), "{patient}");
+        let races = message("task: emotion\ndata: {balance: races_and_classes}");
+        assert_eq!(races, "data.balance asks for races, but only the format utkface tells them");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use face_attributes::attributes::Gender;
+use face_attributes::dataset::HeldOut;
 use face_attributes::model::Model;
 use opencv::core::Mat;
 use opencv::imgcodecs::imwrite_def;
@@ -32,6 +33,16 @@ label_smoothing: 0.1
 schedule: !reduce_on_plateau {factor: 0.5, patience: 1}
 distillation: {teachers: [teacher.onnx], views: 2, weight: 0.5, temperature: 2}
 data: {validation_fraction: 0.3, description: stripes}
+";
+
+/// One epoch of one network, for what does not depend on how much it learns.
+const QUICK_RECIPE: &str = "
+task: gender
+side_px: 16
+epochs: 1
+batch_size: 8
+schedule: constant
+early_stopping_patience: null
 ";
 
 /// A recipe and images of 20x14 noisy pixels with stripes: horizontal ones for one class, vertical ones for the other.
@@ -71,6 +82,13 @@ fn train_to_the_end(folder: &Path, out: &str) -> Duration {
     start.elapsed()
 }
 
+/// What the trainer says on stderr when it fails.
+fn failure(folder: &Path, arguments: &[&str]) -> String {
+    let output = Command::new(PROGRAM).current_dir(folder).args(arguments).output().unwrap();
+    assert!(!output.status.success());
+    String::from_utf8(output.stderr).unwrap()
+}
+
 /// The figures of each epoch, without the time that it took.
 fn metrics(run: &Path) -> Vec<HashMap<String, String>> {
     let mut reader = csv::Reader::from_path(run.join("metrics.csv")).unwrap();
@@ -88,7 +106,9 @@ fn a_training_that_is_killed_at_random_moments_ends_like_one_that_is_not() {
     let folder = stripes();
     let duration = train_to_the_end(folder.path(), "whole");
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    let mut random = ChaCha8Rng::seed_from_u64(now.as_nanos() as u64);
+    let seed = now.as_nanos() as u64;
+    println!("moments drawn from {seed}");
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
     for _ in 0..3 {
         let mut process = train(folder.path(), "killed").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         // A moment, not an event: this is the one sleep that is meant.
@@ -159,6 +179,10 @@ fn an_evaluation_of_a_run_says_what_the_training_said() {
         .min_by(|a, b| a["validation_loss"].parse::<f64>().unwrap().total_cmp(&b["validation_loss"].parse().unwrap()));
     let expected = format!("accuracy {:.1}%", 100.0 * accuracy(best.unwrap()));
     assert!(report.contains(&expected), "{expected}\n{report}");
+    let share: HeldOut = "0.3".parse().unwrap();
+    let names = (0..24).flat_map(|number| ["woman", "man"].map(|name| format!("{name}_{number}.png")));
+    let count = names.filter(|name| share.contains(Path::new(name))).count();
+    assert!(report.trim_end().ends_with(&format!("{count} pictures, 0 failed")), "{count}\n{report}");
 }
 
 #[test]
@@ -166,10 +190,7 @@ fn what_prevents_a_training_is_told() {
     let folder = stripes();
     let message = |recipe: &str, data: &str, out: &str| {
         fs::write(folder.path().join("recipe.yaml"), recipe).unwrap();
-        let arguments = ["train", "recipe.yaml", "--data", data, "--out", out];
-        let output = Command::new(PROGRAM).current_dir(folder.path()).args(arguments).output().unwrap();
-        assert!(!output.status.success());
-        String::from_utf8(output.stderr).unwrap()
+        failure(folder.path(), &["train", "recipe.yaml", "--data", data, "--out", out])
     };
     let cases = [
         ("task: gender\nepoch: 3", "data", "unknown field `epoch`"),
@@ -197,25 +218,58 @@ fn what_prevents_a_training_is_told() {
     assert!(message(RECIPE, "data", "other").contains("another recipe"));
 
     train_to_the_end(folder.path(), "run");
+    let started = format!("{QUICK_RECIPE}initial_weights: teacher.onnx\n");
+    fs::write(folder.path().join("recipe.yaml"), &started).unwrap();
+    train_to_the_end(folder.path(), "started");
     let teacher = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/gender_mini_xception.onnx");
     fs::copy(teacher, folder.path().join("teacher.onnx")).unwrap();
     assert!(message(RECIPE, "data", "run").contains("teachers.sha256 is of a training with another teacher"));
+    let message = message(&started, "data", "started");
+    assert!(message.contains("initial_weights.sha256 is of a training with another initial model"), "{message}");
+}
+
+#[test]
+fn a_damaged_checkpoint_is_named() {
+    let folder = stripes();
+    fs::write(folder.path().join("recipe.yaml"), format!("{QUICK_RECIPE}average_decay: 0.9\n")).unwrap();
+    train_to_the_end(folder.path(), "run");
+    for name in ["weights.onnx", "average.onnx", "optimizer.bpk", "state.yaml"] {
+        let path = folder.path().join("run/checkpoint/epoch_00001").join(name);
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+        let message = failure(folder.path(), &["train", "recipe.yaml", "--data", "data", "--out", "run"]);
+        assert!(message.contains("damaged") && message.contains(name), "{name}: {message}");
+        fs::write(&path, whole).unwrap();
+    }
 }
 
 #[test]
 fn a_cross_validation_asks_for_every_image_a_network_that_did_not_learn_from_it() {
     let folder = stripes();
-    let recipe = "task: gender\nside_px: 16\nepochs: 1\nbatch_size: 8\nchoose_by: last";
-    fs::write(folder.path().join("recipe.yaml"), recipe).unwrap();
-    fs::write(folder.path().join("data/man/broken.png"), "no image").unwrap();
+    let recipe = folder.path().join("recipe.yaml");
+    fs::write(&recipe, format!("{QUICK_RECIPE}choose_by: loss\n")).unwrap();
+    let arguments = ["cross-validate", "recipe.yaml", "--data", "faces", "--out", "runs"];
+    assert!(failure(folder.path(), &arguments).contains("choose_by has to be last"));
+
+    fs::write(&recipe, format!("{QUICK_RECIPE}choose_by: last\ndata: {{format: utkface}}\n")).unwrap();
+    let faces = folder.path().join("faces");
+    fs::create_dir(&faces).unwrap();
+    for (class, name) in [(1, "woman"), (0, "man")] {
+        for number in 0..24 {
+            let stripes = folder.path().join(format!("data/{name}/{name}_{number}.png"));
+            fs::copy(stripes, faces.join(format!("30_{class}_0_{number}.png"))).unwrap();
+        }
+    }
+    fs::write(faces.join("30_0_0_broken.png"), "no image").unwrap();
+    fs::write(faces.join("misnamed.png"), "").unwrap();
     let cross_validate = || {
-        let arguments = ["cross-validate", "recipe.yaml", "--data", "data", "--out", "runs", "--parts", "3"];
+        let arguments = ["cross-validate", "recipe.yaml", "--data", "faces", "--out", "runs", "--parts", "3"];
         let output = Command::new(PROGRAM).current_dir(folder.path()).args(arguments).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     };
     let report = cross_validate();
-    assert!(report.trim_end().ends_with("48 pictures, 1 failed"), "{report}");
+    assert!(report.trim_end().ends_with("48 pictures, 2 failed"), "{report}");
     let counts: Vec<(u32, u32)> = report
         .lines()
         .filter_map(|line| line.strip_suffix(" to validate with")?.split_once("parameters; "))

@@ -32,13 +32,19 @@ const FONT: &str = "sans-serif";
 const TITLE_PX: i32 = 30;
 const TEXT_PX: i32 = 22;
 const SMALL_TEXT_PX: i32 = 18;
-const INK: RGBColor = RGBColor(35, 40, 50);
+/// The colour of text.
+pub const INK: RGBColor = RGBColor(35, 40, 50);
 
-type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
-type DrawResult<'a> = Result<(), DrawingAreaErrorKind<<BitMapBackend<'a> as DrawingBackend>::ErrorType>>;
+/// A part of a picture.
+pub type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
+/// What drawing gives.
+pub type DrawResult<'a> = Result<(), DrawingAreaErrorKind<<BitMapBackend<'a> as DrawingBackend>::ErrorType>>;
 
-/// Lets `draw` fill a picture of `width` x `height` pixels and writes it.
-fn plot(
+/// Lets `draw` fill a white picture of `width` x `height` pixels, and writes it into a file whose format is that of its ending.
+///
+/// # Errors
+/// [`PlotError`] names the file where it cannot be written.
+pub fn plot(
     path: &Path,
     width: i32,
     height: i32,
@@ -57,7 +63,8 @@ fn write<'a>(root: &Area<'a>, text: &str, at: (i32, i32), px: i32, ink: RGBColor
     root.draw(&Text::new(text, at, style(px, ink).pos(Pos::new(HPos::Center, VPos::Center))))
 }
 
-fn style(px: i32, ink: RGBColor) -> TextStyle<'static> {
+/// Text of a size and colour.
+pub fn style(px: i32, ink: RGBColor) -> TextStyle<'static> {
     static REGISTERED: Once = Once::new();
     REGISTERED.call_once(|| {
         if register_font(FONT, FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT).is_err() {

@@ -73,7 +73,7 @@ enum Activation {
     Softmax,
 }
 
-/// Reads a file. Layers outside of what the paper's networks use are refused by name.
+/// Reads a file. Layers that mini-Xception does not use are refused by name.
 pub fn read(path: &Path) -> anyhow::Result<SourceNetwork> {
     let source_file = read_file(path)?;
     let file = Hdf5File::from_bytes(&source_file.bytes)?;

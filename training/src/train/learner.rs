@@ -84,7 +84,9 @@ impl<'a> Learner<'a> {
         if let Some(average) = &snapshot.average {
             learner.average = Some(TrainableNetwork::from_weights(network, average, &learner.device)?);
         }
-        learner.optimizer = optimizer().from_bytes(Bytes::from_bytes_vec(snapshot.optimizer))?;
+        learner.optimizer = optimizer()
+            .from_bytes(Bytes::from_bytes_vec(snapshot.optimizer))
+            .context("damaged optimizer.bpk of the checkpoint")?;
         learner.state = snapshot.state;
         Ok(learner)
     }
@@ -115,7 +117,7 @@ impl<'a> Learner<'a> {
         let targets = TensorData::new(batch.targets, [batch.classes.len(), self.class_count()]);
         let targets = Tensor::<2>::from_data(targets, &device);
         let mut loss = (log_softmax(logits, 1) * targets).sum().mul_scalar(-1.0 / batch.classes.len() as f64);
-        for (name, factor) in &self.recipe.l2_penalty {
+        for (name, factor) in self.recipe.l2_penalty.iter().flatten() {
             loss = loss + self.learning.squared_weights(self.network, name)?.mul_scalar(*factor);
         }
         let loss_value = f64::from(scalar(loss.clone().inner())?);

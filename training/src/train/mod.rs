@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Instant;
 
-use anyhow::Context;
-use face_attributes::architecture::{Architecture, Network, Shape, architecture};
+use anyhow::{Context, ensure};
+use face_attributes::architecture::{Architecture, Network, Node, Op, Shape, architecture};
 use face_attributes::attributes::{Attribute, Emotion, Gender};
 use face_attributes::evaluation::metrics::ConfusionMatrix;
 use face_attributes::evaluation::plot::plot_confusion_matrix;
@@ -34,8 +34,8 @@ use targets::Targets;
 pub struct Arguments {
     /// The recipe, a YAML file.
     recipe: PathBuf,
-    /// Folder with the images.
-    #[arg(long, value_name = "DIR")]
+    /// Folder with the images, or FER-2013's table, as the recipe's data.format says.
+    #[arg(long, value_name = "DATA")]
     data: PathBuf,
     /// Folder of the run. Where the same training left one, it goes on from there.
     #[arg(long, value_name = "DIR")]
@@ -60,13 +60,22 @@ pub fn train_by(recipe: &Recipe, data: &Path, out: &Path) -> anyhow::Result<()> 
 /// Trains the network of a table until the recipe's end.
 fn train<A: Attribute>(recipe: &Recipe, table: &Architecture, data: &Path, out: &Path) -> anyhow::Result<()> {
     let network = Network::build(table).with_context(|| format!("{} for {} pixels", table.name, recipe.side_px))?;
+    for name in recipe.l2_penalty.iter().flatten().map(|(name, _)| name) {
+        let is_conv = |node: &Node| node.name == *name && matches!(node.op, Op::Conv { .. });
+        ensure!(network.nodes().iter().any(is_conv), "l2_penalty: {} has no convolution '{name}'", network.name());
+    }
+    let initial = InitialWeights::of(recipe, &network)?;
     let progress = ProgressBar::new(0).with_style(style("{bar:40} {pos}/{len} images read, {eta} left"));
     let dataset = Dataset::load(recipe, data, &progress)?;
     progress.finish_and_clear();
     let folder = RunFolder::open(out, recipe, &dataset.checksums)?;
+    if let (Some(path), Some(sha256)) = (&recipe.initial_weights, &initial.sha256) {
+        let line = format!("{sha256}  {}\n", path.display());
+        folder.expect_or_write(RunFolder::INITIAL_WEIGHTS_CHECKSUM, &line, "initial model")?;
+    }
     let learner = match folder.read_checkpoint(&network)? {
         Some(snapshot) => Learner::resume(recipe, &network, snapshot)?,
-        None => Learner::new(recipe, &network, &initial_weights(recipe, &network)?)?,
+        None => Learner::new(recipe, &network, &initial.weights)?,
     };
     println!(
         "{}: {} parameters; {} images to train with, {} to validate with",
@@ -76,7 +85,15 @@ fn train<A: Attribute>(recipe: &Recipe, table: &Architecture, data: &Path, out: 
         dataset.validation.len()
     );
     let targets = targets::<A>(recipe, &dataset, &folder)?;
-    let mut training = Training { recipe, network: &network, dataset: &dataset, targets: &targets, folder, learner };
+    let mut training = Training {
+        recipe,
+        network: &network,
+        initial_sha256: initial.sha256,
+        dataset: &dataset,
+        targets: &targets,
+        folder,
+        learner,
+    };
     // Killed between the last checkpoint and its figures, a training is finished, but for these.
     training.write_figures()?;
     while !training.learner.state.is_finished(recipe) {
@@ -111,19 +128,28 @@ fn targets<A: Attribute>(recipe: &Recipe, dataset: &Dataset, folder: &RunFolder)
     Ok(Targets::new(dataset, recipe, class_count, Some(&answers)))
 }
 
-fn initial_weights(recipe: &Recipe, network: &Network) -> anyhow::Result<Weights> {
-    match &recipe.initial_weights {
-        None => Weights::random(network, recipe.seed),
-        Some(path) => {
-            let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-            weights_from_onnx(&bytes, network).with_context(|| path.display().to_string())
-        }
+/// What a training starts from.
+struct InitialWeights {
+    weights: Weights,
+    /// Checksum of the file that they are in, `None` where they are random.
+    sha256: Option<String>,
+}
+
+impl InitialWeights {
+    fn of(recipe: &Recipe, network: &Network) -> anyhow::Result<Self> {
+        let Some(path) = &recipe.initial_weights else {
+            return Ok(Self { weights: Weights::random(network, recipe.seed)?, sha256: None });
+        };
+        let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let weights = weights_from_onnx(&bytes, network).with_context(|| path.display().to_string())?;
+        Ok(Self { weights, sha256: Some(hex(&Sha256::digest(&bytes))) })
     }
 }
 
 struct Training<'a> {
     recipe: &'a Recipe,
     network: &'a Network,
+    initial_sha256: Option<String>,
     dataset: &'a Dataset,
     targets: &'a Targets,
     folder: RunFolder,
@@ -199,7 +225,7 @@ impl Training<'_> {
             return Ok(());
         }
         self.folder.write_metrics(state)?;
-        let plot = |partial: &Path| curves::plot_learning_curves(&state.epochs, partial);
+        let plot = |partial: &Path| Ok(curves::plot_learning_curves(&state.epochs, partial)?);
         self.folder.replace(RunFolder::LEARNING_CURVES, plot)
     }
 
@@ -211,6 +237,7 @@ impl Training<'_> {
         let data = &self.recipe.data;
         provenance.extend(data.description.iter().map(|it| ("training_data", it.clone())));
         provenance.push(("training_data_sha256", self.dataset.sha256_hex()));
+        provenance.extend(self.initial_sha256.iter().map(|it| ("initial_weights_sha256", it.clone())));
         provenance.push(("recipe_sha256", hex(&Sha256::digest(serde_yaml::to_string(self.recipe)?))));
         if let Some(best) = state.best(self.recipe) {
             let count = self.dataset.validation.len();

@@ -29,6 +29,8 @@ impl RunFolder {
     pub const TEACHERS: &'static str = "teachers.csv";
     /// Which files the teachers are.
     pub const TEACHERS_CHECKSUMS: &'static str = "teachers.sha256";
+    /// Which file the weights that a training starts from are in.
+    pub const INITIAL_WEIGHTS_CHECKSUM: &'static str = "initial_weights.sha256";
     /// What names of files begin with while they are written.
     const PARTIAL: &'static str = "partial_";
     /// The recipe with all its defaults.
@@ -92,7 +94,9 @@ impl RunFolder {
     pub fn replace(&self, name: &str, write: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
         // The ending stays: it tells OpenCV the format.
         let partial = self.path(&format!("{}{name}", Self::PARTIAL));
-        let written = write(&partial).and_then(|()| Ok(fs::rename(&partial, self.path(name))?));
+        // Through to the disk: the name must not get there before its content.
+        let sync = || fs::File::open(&partial)?.sync_all();
+        let written = write(&partial).and_then(|()| Ok(sync().and_then(|()| fs::rename(&partial, self.path(name)))?));
         written.with_context(|| format!("cannot write {}", self.path(name).display()))
     }
 
@@ -107,6 +111,7 @@ impl RunFolder {
 
     /// Writes a checkpoint and removes the ones before it.
     pub fn write_checkpoint(&self, network: &Network, task: Task, snapshot: &Snapshot) -> anyhow::Result<()> {
+        let checkpoints = self.path(Self::CHECKPOINTS);
         let before = self.checkpoints()?;
         let partial = self.path(&format!("{}{}", Self::PARTIAL, Self::CHECKPOINTS));
         fs::create_dir(&partial).with_context(|| format!("cannot create {}", partial.display()))?;
@@ -118,8 +123,8 @@ impl RunFolder {
         }
         write_file(&partial.join(Self::OPTIMIZER), &snapshot.optimizer)?;
         write_file(&partial.join(Self::STATE), serde_yaml::to_string(&snapshot.state)?.as_bytes())?;
-        let name = format!("epoch_{:05}", snapshot.state.epochs.len());
-        fs::rename(&partial, self.path(Self::CHECKPOINTS).join(name))?;
+        let complete = checkpoints.join(format!("epoch_{:05}", snapshot.state.epochs.len()));
+        fs::rename(&partial, &complete).with_context(|| format!("cannot write {}", complete.display()))?;
         for old in before {
             fs::remove_dir_all(&old).with_context(|| format!("cannot remove {}", old.display()))?;
         }
@@ -133,12 +138,13 @@ impl RunFolder {
             let path = folder.join(name);
             fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
         };
-        let weights = |name: &str| weights_from_onnx(&read(name)?, network).with_context(|| name.to_owned());
+        let damaged = |name: &str| format!("damaged checkpoint {}", folder.join(name).display());
+        let weights = |name: &str| weights_from_onnx(&read(name)?, network).with_context(|| damaged(name));
         Ok(Some(Snapshot {
             weights: weights(Self::WEIGHTS)?,
             average: if folder.join(Self::AVERAGE).exists() { Some(weights(Self::AVERAGE)?) } else { None },
             optimizer: read(Self::OPTIMIZER)?,
-            state: serde_yaml::from_slice(&read(Self::STATE)?)?,
+            state: serde_yaml::from_slice(&read(Self::STATE)?).with_context(|| damaged(Self::STATE))?,
         }))
     }
 
