@@ -16,7 +16,7 @@ use crate::attributes::Attribute;
 use crate::panics::catch_panic;
 
 /// The largest side of the picture that a network may take, in pixels.
-pub const MAX_SIDE_PX: usize = 1024;
+pub const MAX_INPUT_SIDE_PX: usize = 1024;
 
 /// The interval that a network's input pixels are scaled to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -248,7 +248,7 @@ impl Metadata<'_> {
     fn input_size(&self) -> Result<Size, ModelProblem> {
         let key = "input_size";
         let got = self.get(key)?;
-        let sides_px = 1..=MAX_SIDE_PX as i32;
+        let sides_px = 1..=MAX_INPUT_SIDE_PX as i32;
         let sides = got.split_once('x').and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
         match sides {
             Some((width, height)) if sides_px.contains(&width) && sides_px.contains(&height) => {
@@ -256,7 +256,7 @@ impl Metadata<'_> {
             }
             _ => Err(ModelProblem::Metadata {
                 key,
-                expected: format!("WIDTHxHEIGHT, each 1 to {MAX_SIDE_PX}"),
+                expected: format!("WIDTHxHEIGHT, each 1 to {MAX_INPUT_SIDE_PX}"),
                 got: got.to_owned(),
             }),
         }

@@ -24,14 +24,14 @@ impl HeldOut {
     /// The share from `from` to `to`, both 0 to 1. Shares that do not overlap have no picture in common; 0 to 1 has all.
     ///
     /// # Errors
-    /// [`DatasetError::NoShare`] where it is none.
+    /// [`DatasetError::NoShare`] where one is not 0 to 1, or `to` is below `from`.
     pub fn new(from: f64, to: f64) -> Result<Self, DatasetError> {
         let share = Self { from, to };
         let is_one = (0.0..=1.0).contains(&from) && (from..=1.0).contains(&to);
         is_one.then_some(share).ok_or_else(|| DatasetError::NoShare { text: share.to_string() })
     }
 
-    /// All pictures in `count` parts of about the same size.
+    /// All pictures in `count` parts of about the same size; no part where `count` is 0.
     pub fn parts(count: u32) -> impl Iterator<Item = Self> {
         let end = move |part: u32| f64::from(part) / f64::from(count);
         (0..count).map(move |part| Self { from: end(part), to: end(part + 1) })

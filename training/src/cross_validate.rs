@@ -26,7 +26,7 @@ pub struct Arguments {
     /// Folder for the runs, `part_1` and so on. Where the same trainings left some, it goes on from there.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Number of parts, and of trainings.
+    /// Number of parts, and of trainings, 2 to 100.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(2..=100))]
     parts: u32,
 }

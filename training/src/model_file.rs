@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, bail, ensure};
 use clap::ValueEnum;
 use face_attributes::architecture::{Network, Shape, architecture};
-use face_attributes::model::MAX_SIDE_PX;
+use face_attributes::model::MAX_INPUT_SIDE_PX;
 use face_attributes::task::Task;
 use ndarray::{ArrayD, IxDyn};
 use prost::Message;
@@ -87,7 +87,7 @@ fn take(metadata: &mut Vec<(String, String)>, key: &str) -> anyhow::Result<Strin
 }
 
 fn side(text: &str) -> Option<usize> {
-    text.parse().ok().filter(|side| (1..=MAX_SIDE_PX).contains(side))
+    text.parse().ok().filter(|side| (1..=MAX_INPUT_SIDE_PX).contains(side))
 }
 
 fn named_tensor(tensor: TensorProto) -> anyhow::Result<(String, ArrayD<f32>)> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use face_attributes::dataset::{DatasetSpec, Format, HeldOut, Usage};
-use face_attributes::model::MAX_SIDE_PX;
+use face_attributes::model::MAX_INPUT_SIDE_PX;
 use face_attributes::task::Task;
 use serde::{Deserialize, Serialize};
 
@@ -189,7 +189,8 @@ pub enum Figure {
     /// Share of right answers.
     Accuracy,
     /// None: the last epoch is the best. For a schedule that ends at 0, and where the initial weights have seen the
-    /// validation images, on which they look better than they are.
+    /// validation images, on which they look better than they are. Needs a constant or cosine `schedule` and no
+    /// `early_stopping_patience`.
     Last,
 }
 
@@ -337,7 +338,7 @@ impl Recipe {
             }
         }
         let positive = [
-            ("side_px", self.side_px, MAX_SIDE_PX),
+            ("side_px", self.side_px, MAX_INPUT_SIDE_PX),
             ("epochs", self.epochs, 1_000_000),
             ("batch_size", self.batch_size, 1_000_000),
         ];

@@ -17,6 +17,7 @@ use opencv::imgcodecs::imwrite_def;
 use opencv::prelude::*;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_face_attributes_training");
@@ -221,6 +222,9 @@ fn what_prevents_a_training_is_told() {
     let started = format!("{QUICK_RECIPE}initial_weights: teacher.onnx\n");
     fs::write(folder.path().join("recipe.yaml"), &started).unwrap();
     train_to_the_end(folder.path(), "started");
+    let initial = format!("{:x}", Sha256::digest(fs::read(folder.path().join("teacher.onnx")).unwrap()));
+    let model = fs::read(folder.path().join("started/model.onnx")).unwrap();
+    assert!(String::from_utf8_lossy(&model).contains(&initial), "{initial}");
     let teacher = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/gender_mini_xception.onnx");
     fs::copy(teacher, folder.path().join("teacher.onnx")).unwrap();
     assert!(message(RECIPE, "data", "run").contains("teachers.sha256 is of a training with another teacher"));
@@ -278,9 +282,14 @@ fn a_cross_validation_asks_for_every_image_a_network_that_did_not_learn_from_it(
         .collect();
     assert!(counts.len() == 3 && counts.iter().all(|(training, validation)| training + validation == 48), "{report}");
     assert_eq!(counts.iter().map(|(_, validation)| validation).sum::<u32>(), 48);
-    let [first, second] =
-        [1, 2].map(|part| fs::read(folder.path().join(format!("runs/part_{part}/model.onnx"))).unwrap());
-    assert!(first != second);
+    // Each network is asked for what it was validated with, and not for another's part.
+    let percents = |before: &str, after: &str| -> Vec<f64> {
+        let number = |line: &str| line.split_once(before)?.1.split_once(after)?.0.parse().ok();
+        report.lines().filter_map(number).collect()
+    };
+    let (validated, answered) = (percents("validation accuracy ", " %"), percents(": accuracy ", "% of "));
+    assert!(validated.len() == 3 && validated.iter().any(|accuracy| *accuracy != validated[0]), "{report}");
+    assert!(validated.iter().zip(&answered).all(|(one, other)| (one - other).abs() < 0.1), "{report}");
     // Asked for again, it trains no more.
     let again = cross_validate();
     let without_epochs: Vec<_> = report.lines().filter(|line| !line.starts_with("epoch ")).collect();

@@ -40,10 +40,11 @@ pub type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
 /// What drawing gives.
 pub type DrawResult<'a> = Result<(), DrawingAreaErrorKind<<BitMapBackend<'a> as DrawingBackend>::ErrorType>>;
 
-/// Lets `draw` fill a white picture of `width` x `height` pixels, and writes it into a file whose format is that of its ending.
+/// Lets `draw` fill a white picture of `width` x `height` pixels, each at least 1, and writes it into a file whose format is
+/// that of its ending.
 ///
 /// # Errors
-/// [`PlotError`] names the file where it cannot be written.
+/// [`PlotError`] where `draw` fails; it names the file that cannot be written.
 pub fn plot(
     path: &Path,
     width: i32,
