@@ -9,7 +9,8 @@ use sha2::{Digest, Sha256};
 
 use super::DatasetError;
 
-/// A share of all pictures that a training keeps from learning, written `0.15` or, as one part of several, `0.25..0.5`.
+/// A share of all pictures, 0 to 1, that a training keeps from learning, written `0.15` or, as one part of several, `0.25..0.5`.
+/// Shares that do not overlap have no picture in common. Anything else is refused with [`DatasetError::NoShare`].
 ///
 /// The name of a picture's file, or of its row in a table, decides alone: so it is the same in every training, on every
 /// machine, and whatever is added to the data.
@@ -21,11 +22,7 @@ pub struct HeldOut {
 }
 
 impl HeldOut {
-    /// The share from `from` to `to`, both 0 to 1. Shares that do not overlap have no picture in common; 0 to 1 has all.
-    ///
-    /// # Errors
-    /// [`DatasetError::NoShare`] where one is not 0 to 1, or `to` is below `from`.
-    pub fn new(from: f64, to: f64) -> Result<Self, DatasetError> {
+    fn new(from: f64, to: f64) -> Result<Self, DatasetError> {
         let share = Self { from, to };
         let is_one = (0.0..=1.0).contains(&from) && (from..=1.0).contains(&to);
         is_one.then_some(share).ok_or_else(|| DatasetError::NoShare { text: share.to_string() })

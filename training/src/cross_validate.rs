@@ -13,16 +13,13 @@ use face_attributes::task::Task;
 
 use crate::evaluate::{answers, held_out};
 use crate::recipe::{Figure, Recipe};
-use crate::train::train_by;
+use crate::train::{Inputs, train_by};
 
 /// Arguments of the subcommand.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The recipe, a YAML file.
-    recipe: PathBuf,
-    /// Folder with the images, or FER-2013's table, as the recipe's data.format says.
-    #[arg(long, value_name = "DATA")]
-    data: PathBuf,
+    #[command(flatten)]
+    inputs: Inputs,
     /// Folder for the runs, `part_1` and so on. Where the same trainings left some, it goes on from there.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -33,11 +30,12 @@ pub struct Arguments {
 
 /// Trains a network for each part, and prints what they say of it, in one report.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let recipe = Recipe::read(&arguments.recipe)?;
+    let path = &arguments.inputs.recipe;
+    let recipe = Recipe::read(path)?;
     ensure!(
         recipe.choose_by == Figure::Last,
         "recipe {}: choose_by has to be last; anything else would choose on the images that are reported",
-        arguments.recipe.display()
+        path.display()
     );
     match recipe.task {
         Task::Emotion => cross_validate::<Emotion>(arguments, recipe),
@@ -46,13 +44,14 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 fn cross_validate<A: BuiltIn + Labelled>(arguments: &Arguments, mut recipe: Recipe) -> anyhow::Result<()> {
+    let data = &arguments.inputs.data;
     let mut all = Evaluation::<A> { predictions: Vec::new(), failed: 0 };
     for (number, part) in (1..).zip(HeldOut::parts(arguments.parts)) {
         recipe.data.validation_fraction = part;
         let run = arguments.out.join(format!("part_{number}"));
         println!("part {number} of {}", arguments.parts);
-        train_by(&recipe, &arguments.data, &run)?;
-        let images = held_out::<A>(&recipe, &arguments.data)?;
+        train_by(&recipe, data, &run)?;
+        let images = held_out::<A>(&recipe, data)?;
         let evaluation = answers(&recipe, &run, &images)?;
         let accuracy = evaluation.confusion().accuracy();
         println!("part {number}: accuracy {} of {} images", percent(accuracy), evaluation.predictions.len());

@@ -52,10 +52,12 @@ impl Dataset {
         let mut pictures = labelled_pictures(recipe, folder, progress)?;
         pictures.sort_by_cached_key(|(picture, ..)| picture.to_string());
         progress.set_length(pictures.len() as u64);
+        // What a table's rows are called begins with the table's own name.
+        let named_from = if folder.is_dir() { folder } else { folder.parent().unwrap_or(folder) };
         let loaded: Vec<_> = pictures
             .into_par_iter()
             .filter_map(|picture| {
-                let loaded = load_picture(recipe, folder, &picture);
+                let loaded = load_picture(recipe, named_from, &picture);
                 progress.inc(1);
                 loaded.inspect_err(|error| skip(progress, error)).ok()
             })
@@ -119,9 +121,7 @@ fn load_picture(
     } else {
         Half::Training(Example { image: scaled_down(gray, recipe)?, class, race, weight })
     };
-    // What a table's rows are called begins with the table's own name.
-    let folder = if folder.is_dir() { Some(folder) } else { folder.parent() };
-    let name = folder.and_then(|folder| path.strip_prefix(folder).ok()).unwrap_or(&path).display().to_string();
+    let name = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
     Ok(LoadedPicture { name, sha256: hex(&sha256), example })
 }
 

@@ -112,8 +112,7 @@ pub enum Balance {
     Images,
     /// Each class weighs the same.
     Classes,
-    /// Each class of each race weighs the same (UTKFace only): a race with few images counts as much as one with many, and
-    /// that most images of a race show women makes women of its faces less often.
+    /// Each class of each race weighs the same (UTKFace only), so that a race with few images counts as much as one with many.
     RacesAndClasses,
 }
 

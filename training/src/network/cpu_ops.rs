@@ -2,7 +2,8 @@
 //!
 //! burn's processor backend takes the gradient of a depth-wise convolution channel by channel, that of any other convolution
 //! by one with a window as large as the image, a batch normalization in a dozen passes over memory, and a max-pooling element
-//! by element: together that was most of a training's time. On any other backend, and where no gradient is wanted, burn's own operations are used.
+//! by element: together that was most of a training's time. On any other backend, and where no gradient is wanted, burn's own
+//! operations are used.
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;

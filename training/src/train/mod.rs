@@ -29,14 +29,21 @@ pub use run_folder::RunFolder;
 use state::{EpochMetrics, State};
 use targets::Targets;
 
+/// What is trained, on which images.
+#[derive(clap::Args)]
+pub struct Inputs {
+    /// The recipe, a YAML file.
+    pub recipe: PathBuf,
+    /// Folder with the images, or FER-2013's table, as the recipe's data.format says.
+    #[arg(long, value_name = "DATA")]
+    pub data: PathBuf,
+}
+
 /// Arguments of the subcommand.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The recipe, a YAML file.
-    recipe: PathBuf,
-    /// Folder with the images, or FER-2013's table, as the recipe's data.format says.
-    #[arg(long, value_name = "DATA")]
-    data: PathBuf,
+    #[command(flatten)]
+    inputs: Inputs,
     /// Folder of the run. Where the same training left one, it goes on from there.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -44,7 +51,8 @@ pub struct Arguments {
 
 /// Trains until the recipe's end.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    train_by(&Recipe::read(&arguments.recipe)?, &arguments.data, &arguments.out)
+    let Inputs { recipe, data } = &arguments.inputs;
+    train_by(&Recipe::read(recipe)?, data, &arguments.out)
 }
 
 /// Trains by a recipe until its end, or goes on where a training by the same one was killed.
