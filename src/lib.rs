@@ -1,43 +1,31 @@
 //! Finds faces in camera images and classifies their emotion and apparent gender in real time, after Arriaga, Ploger,
 //! Valdenegro, "Real-time Convolutional Neural Networks for Emotion and Gender Classification" (2017).
 //!
-//! The modules follow the way of an image: [`frame`] -> [`detect`] -> [`track`] -> [`crop`] -> [`model`] ->
-//! [`attributes`], put together by [`pipeline`]. ROS is not needed here; the node that wraps this library lives in `ros`,
-//! behind the feature of that name.
+//! The modules follow the way of an image: [`frame`] -> [`faces`] -> [`attributes`], whose networks run in [`network`]; put
+//! together by [`pipeline`]. [`saliency`] explains the answers, [`draw`] shows both. ROS is not needed here: the node is a
+//! program of its own in `src/ros`.
 //!
 //! ```
-//! use face_attributes::{encoding::{ByteOrder, Encoding}, frame::Frame, parameters::Parameters, pipeline::Pipeline};
+//! use std::time::Duration;
 //!
-//! let mut pipeline = Pipeline::new(Parameters::default())?;
+//! use face_attributes::frame::{ByteOrder, Encoding, Frame};
+//! use face_attributes::pipeline::{Pipeline, PipelineParameters};
+//!
+//! let mut pipeline = Pipeline::load(PipelineParameters::default())?;
 //! let pixels = vec![127; 480 * 640];
 //! let frame = Frame::new(640, 480, 640, Encoding::Mono8, ByteOrder::LittleEndian, &pixels)?;
-//! assert!(pipeline.process(&frame)?.is_empty());
+//! let scene = pipeline.process(&frame, Duration::from_millis(33))?;
+//! assert!(scene.faces.is_empty());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-pub mod annotate;
-pub mod architecture;
 pub mod attributes;
-pub mod classifier;
-pub mod crop;
-pub mod dataset;
-pub mod detect;
-pub mod encoding;
-pub mod evaluation;
+pub mod draw;
+pub mod faces;
 pub mod frame;
-pub mod geometry;
-pub mod mean_picture;
-pub mod model;
-pub mod occlusion;
+pub mod network;
 pub mod panics;
-pub mod parameter_file;
 pub mod parameters;
 pub mod pipeline;
-pub mod report;
-#[cfg(feature = "ros")]
-pub mod ros;
+pub mod runtime;
 pub mod saliency;
-pub mod scene;
-pub mod source;
-pub mod task;
-pub mod track;

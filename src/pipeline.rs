@@ -1,29 +1,31 @@
-//! The way of an image: frame, grey, faces, ids, crops, attributes.
+//! The way of a frame: grey, faces with their ids, crops, attributes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use opencv::core;
-
-use crate::attributes::{Emotion, Estimate, Gender};
-use crate::classifier::{BuiltIn, Classifier, ClassifyError};
-use crate::detect::{CascadeError, FaceDetector};
+use crate::attributes::{AttributeParameters, Classifiers, ClassifyError, FaceAttributes};
+use crate::faces::{CascadeError, DetectorParameters, FaceFinder, HaarDetector};
 use crate::frame::Frame;
-use crate::geometry::BoundingBox;
-use crate::model::{Model, ModelError};
-use crate::parameters::{ClassifierParameters, Parameters};
-use crate::track::{FaceId, Tracker};
+use crate::network::ModelError;
 
-/// One face and what is said about it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct FaceAttributes {
-    /// The same from frame to frame while the face is followed.
-    pub id: FaceId,
-    /// Where the face is, in pixels of the frame.
-    pub roi: BoundingBox,
-    /// `None` where emotions are not classified.
-    pub emotion: Option<Estimate<Emotion>>,
-    /// `None` where gender is not classified.
-    pub gender: Option<Estimate<Gender>>,
+/// How faces are found and classified.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PipelineParameters {
+    /// How faces are found.
+    pub detector: DetectorParameters,
+    /// How each attribute is classified.
+    pub attributes: AttributeParameters,
+}
+
+/// What is in a frame.
+#[derive(Debug)]
+pub struct Scene {
+    /// When the frame was taken, as [`Pipeline::process`] was told.
+    pub time: Duration,
+    /// The faces, from left to right.
+    pub faces: Vec<FaceAttributes>,
+    /// Why attributes are missing that should be there.
+    pub failures: Vec<ClassifyError>,
 }
 
 /// Why the pipeline cannot be built.
@@ -34,108 +36,76 @@ pub enum PipelineError {
     Cascade(#[from] CascadeError),
     #[error(transparent)]
     Model(#[from] ModelError),
-    #[error("OpenCV refuses detector.threads: {0}")]
-    Threads(opencv::Error),
 }
 
 /// Why one frame could not be processed; the next one may well be.
 #[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "each variant is the error of a part")]
-pub enum ProcessError {
-    #[error("face detection failed: {0}")]
-    Detection(#[from] opencv::Error),
-    #[error(transparent)]
-    Classification(#[from] ClassifyError),
-}
+#[error("face detection failed: {0}")]
+pub struct ProcessError(#[from] opencv::Error);
 
-/// Finds faces in frames and classifies them, one frame after the other.
+/// Finds the faces in the frames of one camera and classifies them, one frame after the other.
 #[derive(Debug)]
 pub struct Pipeline {
-    parameters: Parameters,
-    detector: FaceDetector,
-    emotion: Classifier<Emotion>,
-    gender: Classifier<Gender>,
-    tracker: Tracker,
+    parameters: PipelineParameters,
+    finder: FaceFinder,
+    classifiers: Arc<Classifiers>,
 }
 
 impl Pipeline {
-    /// Loads the cascade and both networks, also one that is switched off, so that it can be switched on at any time.
+    /// Loads the cascade and the networks for one camera.
     ///
     /// # Errors
     /// [`PipelineError`] names the file that is missing, damaged or made for something else.
-    pub fn new(parameters: Parameters) -> Result<Self, PipelineError> {
-        let pipeline = Self {
-            detector: FaceDetector::load(parameters.detector.cascade_path())?,
-            emotion: Classifier::load(parameters.emotion.model_path())?,
-            gender: Classifier::load(parameters.gender.model_path())?,
-            tracker: Tracker::default(),
-            parameters,
-        };
-        pipeline.apply_threads()?;
-        Ok(pipeline)
+    pub fn load(parameters: PipelineParameters) -> Result<Self, PipelineError> {
+        let classifiers = Arc::new(Classifiers::load(&parameters.attributes)?);
+        Ok(Self::with_classifiers(parameters, classifiers, 0)?)
+    }
+
+    /// The pipeline of one of several cameras, which share the networks. `camera` counts from 0 and makes their ids differ.
+    ///
+    /// # Errors
+    /// [`CascadeError`] names the file that is missing or damaged.
+    pub fn with_classifiers(
+        parameters: PipelineParameters,
+        classifiers: Arc<Classifiers>,
+        camera: u16,
+    ) -> Result<Self, CascadeError> {
+        let detector = HaarDetector::load(parameters.detector.cascade_path())?;
+        Ok(Self { parameters, finder: FaceFinder::new(detector, camera), classifiers })
     }
 
     /// The parameters in force.
-    pub fn parameters(&self) -> &Parameters {
+    pub fn parameters(&self) -> &PipelineParameters {
         &self.parameters
     }
 
-    /// The network that classifies emotions.
-    pub fn emotion_model(&self) -> Arc<Model> {
-        self.emotion.model()
-    }
-
-    /// The network that classifies gender.
-    pub fn gender_model(&self) -> Arc<Model> {
-        self.gender.model()
+    /// The networks.
+    pub fn classifiers(&self) -> &Arc<Classifiers> {
+        &self.classifiers
     }
 
     /// Changes parameters between two frames. Files are not loaded anew: those parameters are fixed once a pipeline is made.
-    ///
-    /// # Errors
-    /// [`PipelineError::Threads`] where OpenCV refuses the number of threads.
-    pub fn set_parameters(&mut self, parameters: Parameters) -> Result<(), PipelineError> {
+    pub fn set_parameters(&mut self, parameters: PipelineParameters) {
         self.parameters = parameters;
-        self.apply_threads()
     }
 
-    /// The faces in the next frame, from left to right.
+    /// What is in the next frame. `time` is when it was taken, from any fixed origin: tracks age by it, and end where it goes
+    /// back or stands apart from the last frame by more than [`crate::faces::MAX_AGE`].
     ///
     /// # Errors
-    /// [`ProcessError`] where OpenCV or tract fail on this frame.
-    pub fn process(&mut self, frame: &Frame) -> Result<Vec<FaceAttributes>, ProcessError> {
+    /// [`ProcessError`] where OpenCV fails on this frame.
+    pub fn process(&mut self, frame: &Frame, time: Duration) -> Result<Scene, ProcessError> {
+        let PipelineParameters { detector, attributes } = &self.parameters;
         let gray = frame.to_gray()?;
-        let faces = self.detector.detect(&gray, &self.parameters.detector)?;
-        let ids = self.tracker.update(&faces);
-        let Parameters { emotion, gender, .. } = &self.parameters;
-        ids.into_iter()
-            .zip(faces)
-            .map(|(id, roi)| {
-                Ok(FaceAttributes {
-                    id,
-                    roi,
-                    emotion: classify(&self.emotion, &gray, roi, emotion)?,
-                    gender: classify(&self.gender, &gray, roi, gender)?,
-                })
-            })
-            .collect()
+        let found = self.finder.find(&gray, time, detector)?;
+        let mut failures = Vec::new();
+        let faces =
+            found.into_iter().map(|face| self.classifiers.classify(&gray, face, attributes, &mut failures)).collect();
+        Ok(Scene { time, faces, failures })
     }
 
-    /// Forgets the faces seen so far: the next frame has nothing to do with the last one.
+    /// Ends all tracks: the next frame has nothing to do with the last one.
     pub fn forget_faces(&mut self) {
-        self.tracker = Tracker::default();
+        self.finder.forget_faces();
     }
-
-    fn apply_threads(&self) -> Result<(), PipelineError> {
-        core::set_num_threads(self.parameters.detector.threads).map_err(PipelineError::Threads)
-    }
-}
-
-fn classify<A: BuiltIn>(
-    classifier: &Classifier<A>,
-    gray: &core::Mat,
-    face: BoundingBox,
-    parameters: &ClassifierParameters,
-) -> Result<Option<Estimate<A>>, ClassifyError> {
-    parameters.enabled.then(|| classifier.classify(gray, face, parameters)).transpose()
 }

@@ -3,14 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
-use face_attributes::attributes::{Attribute, Emotion, Gender};
-use face_attributes::encoding::{ByteOrder, Encoding};
-use face_attributes::frame::Frame;
-use face_attributes::parameters::Parameters;
-use face_attributes::pipeline::{FaceAttributes, Pipeline};
-use face_attributes::source::read_bgr;
+use face_attributes::attributes::{Attribute, Emotion, FaceAttributes, Gender};
+use face_attributes::frame::{ByteOrder, Encoding, Frame};
+use face_attributes::pipeline::{Pipeline, PipelineParameters};
 use opencv::core::{Mat, Rect, Scalar, Size};
+use opencv::imgcodecs::{IMREAD_COLOR, imread};
 use opencv::imgproc::{INTER_LINEAR, resize};
 use opencv::prelude::*;
 
@@ -18,11 +18,11 @@ use opencv::prelude::*;
 const FACE: (i32, i32, i32) = (176, 66, 95);
 
 fn portrait() -> Mat {
-    read_bgr(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/astronaut.jpg")).unwrap()
+    imread(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/astronaut.jpg"), IMREAD_COLOR).unwrap()
 }
 
 fn pipeline() -> Pipeline {
-    Pipeline::new(Parameters::default()).unwrap()
+    Pipeline::load(PipelineParameters::default()).unwrap()
 }
 
 /// Packs the picture with `padding` bytes behind each row, which would show if they were taken for pixels.
@@ -36,7 +36,9 @@ fn process(pipeline: &mut Pipeline, bgr: &Mat, padding: usize) -> Vec<FaceAttrib
     }
     let step = 3 * width + padding;
     let frame = Frame::new(width, height, step, Encoding::Bgr8, ByteOrder::LittleEndian, &data).unwrap();
-    let faces = pipeline.process(&frame).unwrap();
+    let scene = pipeline.process(&frame, Duration::ZERO).unwrap();
+    assert!(scene.failures.is_empty(), "{:?}", scene.failures);
+    let faces = scene.faces;
     for face in &faces {
         assert_well_formed(face, width as i32, height as i32);
     }
@@ -143,16 +145,16 @@ fn images_of_extreme_sizes_are_handled() {
 
 #[test]
 fn a_classifier_that_is_switched_off_says_nothing_and_can_be_switched_on() {
-    let mut parameters = Parameters::default();
-    parameters.gender.enabled = false;
-    parameters.emotion.min_confidence = 1.0;
-    let mut pipeline = Pipeline::new(parameters).unwrap();
+    let mut parameters = PipelineParameters::default();
+    parameters.attributes.gender.enabled = false;
+    parameters.attributes.emotion.min_confidence = 1.0;
+    let mut pipeline = Pipeline::load(parameters).unwrap();
     let portrait = portrait();
-    let first = pipeline.process(&Frame::from_bgr(&portrait).unwrap()).unwrap();
+    let first = pipeline.process(&Frame::from_bgr(&portrait).unwrap(), Duration::ZERO).unwrap().faces;
     assert_eq!(first[0].gender, None);
     assert_eq!(first[0].emotion.as_ref().unwrap().label, None);
-    pipeline.set_parameters(Parameters::default()).unwrap();
-    let second = pipeline.process(&Frame::from_bgr(&portrait).unwrap()).unwrap();
+    pipeline.set_parameters(PipelineParameters::default());
+    let second = pipeline.process(&Frame::from_bgr(&portrait).unwrap(), Duration::from_millis(33)).unwrap().faces;
     assert_eq!(second[0].id, first[0].id);
     assert!(second[0].gender.is_some());
     assert_eq!(second[0].emotion.as_ref().unwrap().label, Some(Emotion::Happy));
@@ -162,18 +164,18 @@ fn a_classifier_that_is_switched_off_says_nothing_and_can_be_switched_on() {
 fn a_wrong_model_or_cascade_stops_the_start_and_is_named() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let path = |name: &str| here.join(name).to_str().unwrap().to_owned();
-    let refused = |change: &dyn Fn(&mut Parameters)| {
-        let mut parameters = Parameters::default();
+    let refused = |change: &dyn Fn(&mut PipelineParameters)| {
+        let mut parameters = PipelineParameters::default();
         change(&mut parameters);
-        Pipeline::new(parameters).unwrap_err().to_string()
+        Pipeline::load(parameters).unwrap_err().to_string()
     };
     let cases = [
         (refused(&|p| p.detector.cascade = "no/such.xml".into()), vec!["no/such.xml", "detector.cascade"]),
         (refused(&|p| p.detector.cascade = path("Cargo.toml")), vec!["Cargo.toml", "detector.cascade"]),
-        (refused(&|p| p.emotion.model = "no/such.onnx".into()), vec!["no/such.onnx"]),
-        (refused(&|p| p.emotion.model = path("Cargo.toml")), vec!["Cargo.toml", "not an ONNX file"]),
+        (refused(&|p| p.attributes.emotion.model = "no/such.onnx".into()), vec!["no/such.onnx"]),
+        (refused(&|p| p.attributes.emotion.model = path("Cargo.toml")), vec!["Cargo.toml", "not an ONNX file"]),
         (
-            refused(&|p| p.emotion.model = path("models/gender_mini_xception.onnx")),
+            refused(&|p| p.attributes.emotion.model = path("models/gender_mini_xception.onnx")),
             vec!["gender_mini_xception.onnx", "'task' is 'gender', expected 'emotion'"],
         ),
     ];
@@ -182,4 +184,28 @@ fn a_wrong_model_or_cascade_stops_the_start_and_is_named() {
             assert!(message.contains(word), "{message}");
         }
     }
+}
+
+#[test]
+fn cameras_share_the_networks_and_their_ids_differ() {
+    let parameters = PipelineParameters::default();
+    let mut front = pipeline();
+    let mut rear = Pipeline::with_classifiers(parameters, Arc::clone(front.classifiers()), 1).unwrap();
+    let portrait = portrait();
+    let frame = Frame::from_bgr(&portrait).unwrap();
+    let [seen, seen_too] = [&mut front, &mut rear].map(|camera| camera.process(&frame, Duration::ZERO).unwrap().faces);
+    assert_ne!(seen[0].id, seen_too[0].id);
+    assert_eq!((&seen[0].emotion, &seen[0].gender), (&seen_too[0].emotion, &seen_too[0].gender));
+}
+
+#[test]
+fn an_id_ends_with_a_pause_and_not_with_the_next_frame() {
+    let portrait = portrait();
+    let frame = Frame::from_bgr(&portrait).unwrap();
+    let mut pipeline = pipeline();
+    let mut id_at = |secs| pipeline.process(&frame, Duration::from_secs_f64(secs)).unwrap().faces[0].id;
+    // A camera of 2 Hz, an hour without a listener, a recording that begins anew.
+    let ids = [0.0, 0.5, 1.0, 3601.0, 3601.5, 0.0].map(&mut id_at);
+    assert!(ids[0] == ids[1] && ids[1] == ids[2] && ids[3] == ids[4]);
+    assert!(ids[2] != ids[3] && ids[4] != ids[5] && ids[5] != ids[0]);
 }

@@ -7,9 +7,9 @@ use r2r::sensor_msgs::msg::{Image, RegionOfInterest};
 use r2r::std_msgs::msg::Header;
 
 use crate::attributes::{Attribute, Emotion, Estimate, Gender};
-use crate::encoding::{ByteOrder, UnsupportedEncoding};
+use crate::frame::{ByteOrder, UnsupportedEncoding};
 use crate::frame::{Frame, FrameError};
-use crate::geometry::BoundingBox;
+use crate::faces::BoundingBox;
 use crate::pipeline::FaceAttributes;
 
 /// Why an image message is no frame.

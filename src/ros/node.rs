@@ -15,7 +15,7 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use crate::panics::{catch_panic, panic_message};
-use crate::parameter_file::NODE_NAME;
+use crate::parameters::file::NODE_NAME;
 use crate::parameters::Reliability;
 use crate::pipeline::Pipeline;
 use crate::ros::logger;

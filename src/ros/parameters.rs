@@ -7,7 +7,7 @@ use r2r::indexmap::IndexMap;
 use r2r::{Node, Parameter, ParameterValue, RosParams};
 use serde_json::Value;
 
-use crate::parameter_file::{is_of_every_node, read_values, section_matches};
+use crate::parameters::file::{is_of_every_node, read_values, section_matches};
 use crate::parameters::{Definition, ParameterError, Parameters};
 
 /// The parameters as they are now; clones share them.

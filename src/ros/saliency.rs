@@ -7,7 +7,7 @@ use anyhow::Context;
 use r2r::Publisher;
 use r2r::sensor_msgs::msg::Image;
 
-use crate::annotate::draw_faces;
+use crate::draw::draw_faces;
 use crate::parameters::Parameters;
 use crate::pipeline::FaceAttributes;
 use crate::ros::mailbox::Mailbox;
@@ -15,8 +15,8 @@ use crate::ros::message::frame_of;
 use crate::ros::publish::{has_listeners, publish_bgr};
 use crate::ros::throttle::Throttle;
 use crate::saliency::face::{Explanation, FaceExplainer, sheet_row};
-use crate::saliency::render::draw_saliency;
-use crate::saliency::sheet::draw_sheet;
+use crate::draw::saliency::draw_saliency;
+use crate::draw::sheet::draw_sheet;
 
 /// Added to the niceness of the thread: a tenth of the weight of inference when both want the same core.
 const NICENESS: i32 = 10;

@@ -8,7 +8,7 @@ use r2r::Publisher;
 use r2r::face_attributes::msg::FaceAttributesArray;
 use r2r::sensor_msgs::msg::Image;
 
-use crate::annotate::draw_faces;
+use crate::draw::draw_faces;
 use crate::pipeline::{FaceAttributes, Pipeline};
 use crate::ros::mailbox::Mailbox;
 use crate::ros::message::{faces_message, frame_of};

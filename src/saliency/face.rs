@@ -1,19 +1,17 @@
-//! Explains what the pipeline said about a face, from the same crops and the same networks.
+//! Explains what was said about a face, from the same crops and the same networks.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
 
 use opencv::core::Mat;
 
-use crate::attributes::{Attribute, Emotion, Estimate, Gender};
-use crate::crop::{CropError, crop_face};
-use crate::geometry::BoundingBox;
-use crate::model::Model;
-use crate::parameters::{ClassifierParameters, Parameters};
-use crate::pipeline::{FaceAttributes, Pipeline};
-use crate::saliency::render::display;
-use crate::saliency::sheet::{Row, Tile};
-use crate::saliency::{Explainer, Method, Neuron, Saliency, SaliencyError};
+use super::{Explainer, Method, Neuron, Saliency, SaliencyError, SaliencyParameters};
+use crate::attributes::crop::{CropError, crop_face};
+use crate::attributes::{
+    Attribute, AttributeParameters, ClassifierParameters, Classifiers, Emotion, Estimate, FaceAttributes, Gender,
+};
+use crate::faces::BoundingBox;
+use crate::network::Model;
 
 /// Why the answer about a face could not be explained.
 #[derive(Debug, thiserror::Error)]
@@ -25,7 +23,7 @@ pub enum ExplainError {
     Network { task: &'static str, error: Arc<SaliencyError> },
 }
 
-/// What speaks for one class of one face.
+/// Which pixels of a face support one class.
 #[derive(Debug)]
 pub struct Explanation {
     /// What the network classifies.
@@ -44,30 +42,7 @@ pub struct Explanation {
     pub saliency: Saliency,
 }
 
-impl Explanation {
-    /// The crop with the answer and its saliency with the class that it is for, for a contact sheet.
-    ///
-    /// # Errors
-    /// Only those of OpenCV.
-    pub fn tiles(&self) -> opencv::Result<[Tile; 2]> {
-        let answer = format!("{} {:.0}%", self.label, 100.0 * self.confidence);
-        Ok([
-            Tile { picture: self.crop.clone(), caption: answer },
-            Tile { picture: display(&self.saliency)?, caption: format!("for {}", self.class) },
-        ])
-    }
-}
-
-/// The row of a contact sheet for one face.
-///
-/// # Errors
-/// Only those of OpenCV.
-pub fn sheet_row(name: String, explanations: &[Explanation]) -> opencv::Result<Row> {
-    let tiles: opencv::Result<Vec<_>> = explanations.iter().map(Explanation::tiles).collect();
-    Ok(Row { name, tiles: tiles?.into_iter().flatten().collect() })
-}
-
-/// Explains the answers of a pipeline's networks.
+/// Explains the answers of the networks about faces.
 #[derive(Debug)]
 pub struct FaceExplainer {
     emotion: NetworkExplainer<Emotion>,
@@ -75,16 +50,16 @@ pub struct FaceExplainer {
 }
 
 impl FaceExplainer {
-    /// Shares the networks of `pipeline`.
-    pub fn new(pipeline: &Pipeline) -> Self {
+    /// Explains with the networks that classify.
+    pub fn new(classifiers: &Classifiers) -> Self {
         Self {
-            emotion: NetworkExplainer::new(pipeline.emotion_model()),
-            gender: NetworkExplainer::new(pipeline.gender_model()),
+            emotion: NetworkExplainer::new(classifiers.emotion_model()),
+            gender: NetworkExplainer::new(classifiers.gender_model()),
         }
     }
 
-    /// Explains each answer in `face`, by the method and for the target that `parameters` name, from the grey image
-    /// (height x width, 8-bit, one channel) in which the pipeline found the face.
+    /// Explains each answer about `face`, which was classified in `gray` (height x width, 8-bit, one channel) with
+    /// `attribute_parameters`.
     ///
     /// A target is for the network that knows it; the other's most probable class is explained. One result per answer:
     /// [`ExplainError`] where the face lies outside the image, a network holds an operator whose gradient is not known, or
@@ -93,10 +68,11 @@ impl FaceExplainer {
         &mut self,
         gray: &Mat,
         face: &FaceAttributes,
-        parameters: &Parameters,
+        attribute_parameters: &AttributeParameters,
+        parameters: &SaliencyParameters,
     ) -> Vec<Result<Explanation, ExplainError>> {
-        let Parameters { emotion, gender, saliency, .. } = parameters;
-        let (method, target) = (saliency.method, saliency.target);
+        let SaliencyParameters { method, target, .. } = *parameters;
+        let AttributeParameters { emotion, gender } = attribute_parameters;
         let explained = [
             face.emotion
                 .as_ref()
@@ -163,49 +139,49 @@ impl<A: Attribute> NetworkExplainer<A> {
 mod tests {
     use std::io::Write;
     use std::path::Path;
+    use std::time::Duration;
 
+    use opencv::imgcodecs::{IMREAD_GRAYSCALE, imread};
     use opencv::prelude::*;
     use prost::Message;
     use tract_onnx::pb::ModelProto;
 
+    use super::super::SaliencyTarget;
     use super::*;
-    use crate::classifier::{BuiltIn, Classifier};
-    use crate::crop::mirror;
-    use crate::encoding::{ByteOrder, Encoding};
-    use crate::frame::Frame;
-    use crate::parameters::SaliencyTarget;
-    use crate::saliency::sheet::draw_sheet;
-    use crate::source::read_bgr;
-    use crate::track::Tracker;
+    use crate::attributes::crop::mirror;
+    use crate::attributes::{BuiltIn, Classifier};
+    use crate::faces::{FaceId, FoundFace, Tracker};
+
+    const FACE: BoundingBox = BoundingBox { x: 165, y: 60, width: 120, height: 140 };
 
     fn portrait() -> Mat {
-        let bgr = read_bgr(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/astronaut.jpg")).unwrap();
-        Frame::from_bgr(&bgr).unwrap().to_gray().unwrap()
+        imread(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/astronaut.jpg"), IMREAD_GRAYSCALE).unwrap()
+    }
+
+    fn an_id() -> FaceId {
+        Tracker::new(0).update(&[FACE], Duration::ZERO)[0]
     }
 
     #[test]
     fn an_answer_that_is_averaged_with_the_mirrored_crop_is_explained_so() {
-        let mut parameters = Parameters::default();
-        parameters.gender.enabled = false;
+        let mut parameters = AttributeParameters::default();
         parameters.emotion.mirror = true;
-        let pipeline = Pipeline::new(parameters.clone()).unwrap();
         let classifier = Classifier::<Emotion>::load(None).unwrap();
-        let mut explainer = FaceExplainer::new(&pipeline);
+        let mut explainer = FaceExplainer::new(&Classifiers::load(&parameters).unwrap());
         let gray = portrait();
-        let roi = BoundingBox { x: 165, y: 60, width: 120, height: 140 };
-        let mirrored_roi = BoundingBox { x: gray.cols() - roi.right(), ..roi };
-        let id = Tracker::default().update(&[roi])[0];
+        let mirrored_roi = BoundingBox { x: gray.cols() - FACE.right(), ..FACE };
         let mut explain = |gray: &Mat, roi| {
             let emotion = classifier.classify(gray, roi, &parameters.emotion).unwrap();
             let confidence = emotion.confidence;
-            let face = FaceAttributes { id, roi, emotion: Some(emotion), gender: None };
-            let explanation = explainer.explain(gray, &face, &parameters).remove(0).unwrap();
+            let face = FaceAttributes { id: an_id(), roi, emotion: Some(emotion), gender: None };
+            let mut explanations = explainer.explain(gray, &face, &parameters, &SaliencyParameters::default());
+            let explanation = explanations.remove(0).unwrap();
             assert_eq!(explanation.confidence, confidence);
             let probability = explanation.saliency.probabilities.iter().fold(0.0_f32, |most, p| most.max(*p));
             assert!((probability - confidence).abs() < 1e-6);
             explanation.saliency.values
         };
-        let values = explain(&gray, roi);
+        let values = explain(&gray, FACE);
         let mirrored = explain(&mirror(&gray).unwrap(), mirrored_roi);
         let peak = values.iter().fold(0.0_f32, |peak, value| peak.max(value.abs()));
         for (row, mirrored) in values.chunks_exact(64).zip(mirrored.chunks_exact(64)) {
@@ -216,16 +192,19 @@ mod tests {
     }
 
     #[test]
-    fn the_answers_of_the_pipeline_are_explained_from_its_crops() {
-        let mut parameters = Parameters::default();
-        let mut pipeline = Pipeline::new(parameters.clone()).unwrap();
+    fn the_answers_about_a_face_are_explained_from_its_crops() {
+        let attribute_parameters = AttributeParameters::default();
+        let classifiers = Classifiers::load(&attribute_parameters).unwrap();
         let gray = portrait();
-        let (width, height, pixels) = (gray.cols() as usize, gray.rows() as usize, gray.data_bytes().unwrap());
-        let frame = Frame::new(width, height, width, Encoding::Mono8, ByteOrder::LittleEndian, pixels).unwrap();
-        let face = pipeline.process(&frame).unwrap().remove(0);
-        let mut explainer = FaceExplainer::new(&pipeline);
+        let found = FoundFace { id: an_id(), roi: FACE };
+        let face = classifiers.classify(&gray, found, &attribute_parameters, &mut Vec::new());
+        let mut explainer = FaceExplainer::new(&classifiers);
+        let mut explain = |parameters: &SaliencyParameters| -> Vec<_> {
+            let explained = explainer.explain(&gray, &face, &attribute_parameters, parameters);
+            explained.into_iter().map(Result::unwrap).collect()
+        };
 
-        let explained: Vec<_> = explainer.explain(&gray, &face, &parameters).into_iter().map(Result::unwrap).collect();
+        let explained = explain(&SaliencyParameters::default());
         let [emotion, gender] = explained.as_slice() else { panic!("{} explanations", explained.len()) };
         assert_eq!((emotion.task, emotion.class, gender.task), ("emotion", "happy", "gender"));
         // The same crop through the same network; tract may order the operations differently.
@@ -237,37 +216,31 @@ mod tests {
         }
         assert!(gender.square.width > emotion.square.width);
 
-        parameters.saliency.target = SaliencyTarget::Sad;
-        parameters.saliency.method = Method::GradCam;
-        let other: Vec<_> = explainer.explain(&gray, &face, &parameters).into_iter().map(Result::unwrap).collect();
+        let target = SaliencyTarget::Emotion(Emotion::Sad);
+        let other = explain(&SaliencyParameters { method: Method::GradCam, target, ..Default::default() });
         assert_eq!((other[0].label, other[0].class, other[1].class), ("happy", "sad", gender.class));
         assert!(other[0].saliency.values.iter().all(|value| *value >= 0.0));
-
-        let sheet = draw_sheet(&[sheet_row(face.id.to_string(), &other).unwrap()]).unwrap();
-        assert!(sheet.cols() > 4 * 128 && sheet.rows() > 128);
     }
 
     // A rectifier of another kind, whose gradient is not known: the network classifies, and the other one is explained.
     #[test]
-    fn a_network_that_cannot_be_explained_costs_only_itself() {
+    fn a_network_that_cannot_be_explained_leaves_the_other_explanation() {
         let mut proto = ModelProto::decode(Emotion::MODEL).unwrap();
         let nodes = &mut proto.graph.as_mut().unwrap().node;
         nodes.iter_mut().find(|node| node.op_type == "Relu").unwrap().op_type = "LeakyRelu".to_owned();
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(&proto.encode_to_vec()).unwrap();
-        let mut parameters = Parameters::default();
+        let mut parameters = AttributeParameters::default();
         parameters.emotion.model = file.path().display().to_string();
-        let pipeline = Pipeline::new(parameters.clone()).unwrap();
-        let mut explainer = FaceExplainer::new(&pipeline);
-        let roi = BoundingBox { x: 165, y: 60, width: 120, height: 140 };
+        let mut explainer = FaceExplainer::new(&Classifiers::load(&parameters).unwrap());
         let face = FaceAttributes {
-            id: Tracker::default().update(&[roi])[0],
-            roi,
+            id: an_id(),
+            roi: FACE,
             emotion: Some(Estimate::from_probabilities(vec![1.0 / 7.0; 7], 0.0)),
             gender: Some(Estimate::from_probabilities(vec![0.5; 2], 0.0)),
         };
         for _ in 0..2 {
-            let explained = explainer.explain(&portrait(), &face, &parameters);
+            let explained = explainer.explain(&portrait(), &face, &parameters, &SaliencyParameters::default());
             let refusal = explained[0].as_ref().unwrap_err().to_string();
             assert!(
                 refusal.starts_with("the emotion network cannot be explained: no gradient is known of"),
@@ -279,12 +252,10 @@ mod tests {
 
     #[test]
     fn what_is_not_classified_is_not_explained() {
-        let parameters = Parameters::default();
-        let mut explainer = FaceExplainer::new(&Pipeline::new(parameters.clone()).unwrap());
-        let gray = Mat::new_rows_cols_with_default(90, 120, opencv::core::CV_8UC1, 70.into()).unwrap();
-        let roi = BoundingBox { x: 70, y: 30, width: 50, height: 50 };
-        let id = Tracker::default().update(&[roi])[0];
-        let face = FaceAttributes { id, roi, emotion: None, gender: None };
-        assert!(explainer.explain(&gray, &face, &parameters).is_empty());
+        let parameters = AttributeParameters::default();
+        let mut explainer = FaceExplainer::new(&Classifiers::load(&parameters).unwrap());
+        let gray = Mat::new_rows_cols_with_default(190, 320, opencv::core::CV_8UC1, 70.into()).unwrap();
+        let face = FaceAttributes { id: an_id(), roi: FACE, emotion: None, gender: None };
+        assert!(explainer.explain(&gray, &face, &parameters, &SaliencyParameters::default()).is_empty());
     }
 }

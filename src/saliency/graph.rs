@@ -13,7 +13,8 @@ use tract_onnx::tract_core::ops::nn::DataFormat;
 use tract_onnx::tract_hir::internal::*;
 
 use super::SaliencyError;
-use super::local_gradient::{LocalGradient, Window};
+use super::local_gradient::LocalGradient;
+use super::window::{Window, end_pads, window};
 
 /// The forward pass of a network and the gradient of one of its values, growing from that value to the input.
 pub struct GradientGraph<'a> {
@@ -199,35 +200,6 @@ fn turned_kernels(weight: &Tensor, groups: usize) -> TractResult<Tensor> {
         weight[[group * filters_per_group + filter, channel, rows - 1 - row, columns - 1 - column]]
     });
     Ok(turned.into())
-}
-
-/// The window of a convolution or a pool, where it is square, of equal strides, and padded by numbers.
-fn window(node: &NodeProto) -> TractResult<Window> {
-    let square = |name: &str, default: usize| -> TractResult<usize> {
-        match node.get_attr_opt_vec::<usize>(name)?.as_deref() {
-            None => Ok(default),
-            Some(&[rows, columns]) if rows == columns && rows > 0 => Ok(rows),
-            Some(other) => bail!("{} has {name} {other:?}, expected two equal numbers", node.name),
-        }
-    };
-    ensure!(square("dilations", 1)? == 1, "{} is dilated", node.name);
-    let [top, left, ..] = pads(node)?;
-    Ok(Window { kernel: square("kernel_shape", 1)?, stride: square("strides", 1)?, top, left })
-}
-
-fn end_pads(node: &NodeProto) -> TractResult<[usize; 2]> {
-    let [_, _, bottom, right] = pads(node)?;
-    Ok([bottom, right])
-}
-
-/// Above, left, below, right.
-fn pads(node: &NodeProto) -> TractResult<[usize; 4]> {
-    let auto: Option<&str> = node.get_attr_opt("auto_pad")?;
-    ensure!(matches!(auto, None | Some("NOTSET")), "{} is not padded by numbers", node.name);
-    match node.get_attr_opt_vec::<usize>("pads")? {
-        None => Ok([0; 4]),
-        Some(pads) => pads.try_into().map_err(|pads| format_err!("{} has pads {pads:?}, expected four", node.name)),
-    }
 }
 
 fn unsupported(node: &NodeProto) -> SaliencyError {

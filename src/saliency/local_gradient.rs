@@ -7,18 +7,7 @@ use std::ops::Range;
 
 use tract_onnx::tract_hir::internal::*;
 
-/// A square window that moves over a feature map, with the attributes of ONNX.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Window {
-    /// Side of the window.
-    pub kernel: usize,
-    /// Step of the window.
-    pub stride: usize,
-    /// Rows added above.
-    pub top: usize,
-    /// Columns added to the left.
-    pub left: usize,
-}
+use super::window::Window;
 
 /// Which operator's gradient is computed, and by which rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

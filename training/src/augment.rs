@@ -1,6 +1,6 @@
 //! Shows a picture differently each time.
 
-use face_attributes::model::PixelRange;
+use face_attributes::network::PixelRange;
 use opencv::core::{BORDER_REPLICATE, Mat, Scalar, Size, add_weighted_def};
 use opencv::imgproc::{INTER_AREA, INTER_LINEAR, WARP_INVERSE_MAP, gaussian_blur_def, resize, warp_affine};
 use opencv::prelude::*;
@@ -125,8 +125,8 @@ impl View {
 
 #[cfg(test)]
 mod tests {
-    use face_attributes::crop::crop_face;
-    use face_attributes::geometry::BoundingBox;
+    use face_attributes::attributes::crop::crop_face;
+    use face_attributes::faces::BoundingBox;
     use opencv::core::Rect;
 
     use super::*;

@@ -4,12 +4,12 @@
 use std::path::PathBuf;
 
 use anyhow::ensure;
+use face_attributes::attributes::BuiltIn;
 use face_attributes::attributes::{Emotion, Gender};
-use face_attributes::classifier::BuiltIn;
-use face_attributes::dataset::{HeldOut, Labelled};
-use face_attributes::evaluation::Evaluation;
-use face_attributes::evaluation::report::{EvaluationReport, percent};
-use face_attributes::task::Task;
+use face_attributes_tools::dataset::{HeldOut, Labelled};
+use face_attributes_tools::evaluation::Evaluation;
+use face_attributes_tools::evaluation::report::{EvaluationReport, percent};
+use face_attributes_tools::task::Task;
 
 use crate::evaluate::{answers, held_out};
 use crate::recipe::{Figure, Recipe};

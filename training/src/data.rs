@@ -6,11 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
+use face_attributes::attributes::crop::crop_face;
 use face_attributes::attributes::{Emotion, Gender};
-use face_attributes::crop::crop_face;
-use face_attributes::dataset::{DatasetSpec, Labelled, Picture, Race};
-use face_attributes::geometry::BoundingBox;
-use face_attributes::task::Task;
+use face_attributes::faces::BoundingBox;
+use face_attributes_tools::dataset::{DatasetSpec, Labelled, Picture, Race};
+use face_attributes_tools::task::Task;
 use indicatif::ProgressBar;
 use opencv::core::{Mat, Size};
 use opencv::imgproc::{INTER_AREA, resize};

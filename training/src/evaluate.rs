@@ -4,13 +4,13 @@
 
 use std::path::{Path, PathBuf};
 
+use face_attributes::attributes::{AttributeParameters, ClassifierParameters};
+use face_attributes::attributes::{BuiltIn, Classifier};
 use face_attributes::attributes::{Emotion, Gender};
-use face_attributes::classifier::{BuiltIn, Classifier};
-use face_attributes::dataset::{Dataset, DatasetSpec, Labelled};
-use face_attributes::evaluation::report::EvaluationReport;
-use face_attributes::evaluation::{Evaluation, evaluate};
-use face_attributes::parameters::{ClassifierParameters, Parameters};
-use face_attributes::task::Task;
+use face_attributes_tools::dataset::{Dataset, DatasetSpec, Labelled};
+use face_attributes_tools::evaluation::report::EvaluationReport;
+use face_attributes_tools::evaluation::{Evaluation, evaluate};
+use face_attributes_tools::task::Task;
 use indicatif::ProgressBar;
 
 use crate::recipe::Recipe;
@@ -51,7 +51,7 @@ pub fn held_out<A: Labelled>(recipe: &Recipe, folder: &Path) -> anyhow::Result<D
 /// What the model of a run by `recipe` says of images.
 pub fn answers<A: BuiltIn>(recipe: &Recipe, run: &Path, images: &Dataset<A>) -> anyhow::Result<Evaluation<A>> {
     let classifier = Classifier::<A>::load(Some(&run.join(RunFolder::MODEL)))?;
-    let of_robot = recipe.task.parameters(&Parameters::default()).clone();
+    let of_robot = recipe.task.parameters(&AttributeParameters::default()).clone();
     let parameters = ClassifierParameters { margin: recipe.data.validation_margin, ..of_robot };
     let progress = ProgressBar::new(images.samples.len() as u64);
     images.refused.iter().for_each(|error| progress.suspend(|| eprintln!("skipped: {error}")));

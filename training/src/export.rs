@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
-use face_attributes::architecture::{Network, Shape, architecture};
-use face_attributes::task::Task;
+use face_attributes_tools::task::Task;
+use face_attributes_training::architecture::{Network, Shape, architecture};
 
 use crate::model_file::ModelFile;
 use crate::train::RunFolder;

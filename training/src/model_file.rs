@@ -5,9 +5,9 @@ use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
 use clap::ValueEnum;
-use face_attributes::architecture::{Network, Shape, architecture};
-use face_attributes::model::MAX_INPUT_SIDE_PX;
-use face_attributes::task::Task;
+use face_attributes::network::MAX_INPUT_SIDE_PX;
+use face_attributes_tools::task::Task;
+use face_attributes_training::architecture::{Network, Shape, architecture};
 use ndarray::{ArrayD, IxDyn};
 use prost::Message;
 use tract_onnx::pb::{GraphProto, ModelProto, TensorProto};

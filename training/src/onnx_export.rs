@@ -4,8 +4,8 @@
 //! node the name of the node, so that a reader of the model finds every layer of the table in it.
 
 use anyhow::{Context, bail};
-use face_attributes::architecture::{BATCH_NORM_EPSILON, Network, Node, Op, Pads};
-use face_attributes::task::Task;
+use face_attributes_tools::task::Task;
+use face_attributes_training::architecture::{BATCH_NORM_EPSILON, Network, Node, Op, Pads};
 use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
@@ -165,7 +165,9 @@ fn value_info(name: &str, shape: &[usize]) -> ValueInfoProto {
 
 #[cfg(test)]
 mod tests {
-    use face_attributes::architecture::{Architecture, Layer, Padding, Shape, mini_xception, sequential_fully_cnn};
+    use face_attributes_training::architecture::{
+        Architecture, Layer, Padding, Shape, mini_xception, sequential_fully_cnn,
+    };
     use ndarray::{Array, ArrayD, IxDyn};
     use tract_onnx::prelude::*;
 

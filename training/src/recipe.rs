@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
-use face_attributes::dataset::{DatasetSpec, Format, HeldOut, Usage};
-use face_attributes::model::MAX_INPUT_SIDE_PX;
-use face_attributes::task::Task;
+use face_attributes::network::MAX_INPUT_SIDE_PX;
+use face_attributes_tools::dataset::{DatasetSpec, Format, HeldOut, Usage};
+use face_attributes_tools::task::Task;
 use serde::{Deserialize, Serialize};
 
 /// What is trained, on what and how. Everything but the task has a default: the paper's recipe for mini-Xception.

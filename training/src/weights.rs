@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, ensure};
-use face_attributes::architecture::{Network, Op};
+use face_attributes_training::architecture::{Network, Op};
 use ndarray::{Array, ArrayD};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::data::hex;
 
-/// One tensor for each [`Parameter`](face_attributes::architecture::Parameter) of a network, in the
+/// One tensor for each [`Parameter`](face_attributes_training::architecture::Parameter) of a network, in the
 /// parameter's shape, all values finite.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Weights(BTreeMap<String, ArrayD<f32>>);
@@ -91,7 +91,7 @@ impl Weights {
 
 #[cfg(test)]
 mod tests {
-    use face_attributes::architecture::{Architecture, Layer, Shape, mini_xception};
+    use face_attributes_training::architecture::{Architecture, Layer, Shape, mini_xception};
 
     use super::*;
 

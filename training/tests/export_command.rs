@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
 use face_attributes::attributes::{Emotion, Gender};
-use face_attributes::model::Model;
+use face_attributes::network::Model;
 use prost::Message;
 use tract_onnx::pb::ModelProto;
 
@@ -38,7 +38,7 @@ fn any_network_can_be_had_with_random_weights() {
         let side_px = side.to_string();
         let arguments = ["--architecture", architecture, "--task", "emotion", "--seed", "1", "--side-px", &side_px];
         export(&arguments, &out).success();
-        let model = Model::load::<Emotion>(&out).unwrap();
+        let model = Model::load(&out, &Emotion::outputs()).unwrap();
         assert_eq!(model.input_size().width, side);
         assert_eq!(model.run(&pixels(side * side)).unwrap().len(), 7);
     }
@@ -51,7 +51,7 @@ fn a_temperature_divides_the_logits() {
     let released = released_gender_model();
     export(&["--model", released.to_str().unwrap(), "--temperature", "2.5"], &out).success();
     let logit_difference = |path: &Path| {
-        let probabilities = Model::load::<Gender>(path).unwrap().run(&pixels(64 * 64)).unwrap();
+        let probabilities = Model::load(path, &Gender::outputs()).unwrap().run(&pixels(64 * 64)).unwrap();
         (probabilities[0] / probabilities[1]).ln()
     };
     let (before, after) = (logit_difference(&released), logit_difference(&out));

@@ -5,9 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use face_attributes::architecture::{Network, Op, Shape, architecture};
 use face_attributes::attributes::{Attribute, Emotion, Gender};
-use face_attributes::model::Model;
+use face_attributes::network::Model;
+use face_attributes_training::architecture::{Network, Op, Shape, architecture};
 use prost::Message;
 use sha2::{Digest, Sha256};
 use tract_onnx::pb::ModelProto;
@@ -106,8 +106,8 @@ fn the_robot_loads_and_runs_them() {
     for path in all_models() {
         let (_, metadata) = read_model(&path);
         let model = match metadata["task"].as_str() {
-            Emotion::TASK => Model::load::<Emotion>(&path),
-            Gender::TASK => Model::load::<Gender>(&path),
+            Emotion::TASK => Model::load(&path, &Emotion::outputs()),
+            Gender::TASK => Model::load(&path, &Gender::outputs()),
             other => panic!("{}: task {other}", path.display()),
         }
         .unwrap();

@@ -10,8 +10,8 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use face_attributes::attributes::Gender;
-use face_attributes::dataset::HeldOut;
-use face_attributes::model::Model;
+use face_attributes::network::Model;
+use face_attributes_tools::dataset::HeldOut;
 use opencv::core::Mat;
 use opencv::imgcodecs::imwrite_def;
 use opencv::prelude::*;
@@ -154,7 +154,7 @@ fn a_trained_network_is_exported_for_the_robot() {
     let arguments = ["export", "run", "--temperature", "1.5", "--out", "exported.onnx"];
     let status = Command::new(PROGRAM).current_dir(folder.path()).args(arguments).status().unwrap();
     assert!(status.success());
-    let model = Model::load::<Gender>(&exported).unwrap();
+    let model = Model::load(&exported, &Gender::outputs()).unwrap();
     let side = model.input_size().width;
     assert_eq!((side, model.run(&[100; 16 * 16]).unwrap().len()), (16, 2));
     let bytes = fs::read(&exported).unwrap();

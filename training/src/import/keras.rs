@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use anyhow::{Context, ensure};
-use face_attributes::architecture::{BATCH_NORM_EPSILON, Padding, Shape};
+use face_attributes_training::architecture::{BATCH_NORM_EPSILON, Padding, Shape};
 use hdf5_reader::Hdf5File;
 use ndarray::{Array1, Array4, ArrayD, Dimension};
 use serde::Deserialize;

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{bail, ensure};
-use face_attributes::architecture::{BATCH_NORM_EPSILON, Network, Node, Op};
+use face_attributes_training::architecture::{BATCH_NORM_EPSILON, Network, Node, Op};
 use ndarray::{Array1, ArrayD};
 
 use super::source::{SourceLayer, SourceOp};
@@ -124,7 +124,7 @@ fn identity_batch_norm(offset: &Array1<f32>) -> [Array1<f32>; 4] {
 
 #[cfg(test)]
 mod tests {
-    use face_attributes::architecture::{Architecture, Layer, Padding, Shape};
+    use face_attributes_training::architecture::{Architecture, Layer, Padding, Shape};
     use ndarray::{Array4, arr1};
 
     use super::*;

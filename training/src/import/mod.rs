@@ -8,8 +8,8 @@ mod tfjs;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use face_attributes::architecture::{Network, mini_xception};
-use face_attributes::task::Task;
+use face_attributes_tools::task::Task;
+use face_attributes_training::architecture::{Network, mini_xception};
 use sha2::{Digest, Sha256};
 
 use crate::data::hex;

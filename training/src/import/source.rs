@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, ensure};
-use face_attributes::architecture::{Op, Padding, Pads, Shape};
+use face_attributes_training::architecture::{Op, Padding, Pads, Shape};
 use ndarray::{Array1, Array4};
 
 /// A network as read from a file.

@@ -10,7 +10,7 @@ use std::path::Path;
 use anyhow::{Context, bail, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use face_attributes::architecture::{Padding, Shape};
+use face_attributes_training::architecture::{Padding, Shape};
 use ndarray::{Array, Array1, ArrayD, Dimension};
 use serde::Deserialize;
 

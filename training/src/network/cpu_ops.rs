@@ -205,7 +205,7 @@ mod tests {
     use burn::module::{Param, ParamId};
     use burn::nn::BatchNormConfig;
     use burn::tensor::{Device, Tolerance};
-    use face_attributes::architecture::Pads;
+    use face_attributes_training::architecture::Pads;
 
     use super::*;
 

@@ -12,7 +12,7 @@ use burn::tensor::activation::relu;
 use burn::tensor::module::avg_pool2d;
 use burn::tensor::ops::AvgPoolOptions;
 use burn::tensor::{Device, Tensor, TensorData};
-use face_attributes::architecture::{BATCH_NORM_EPSILON, Network, Node, Op};
+use face_attributes_training::architecture::{BATCH_NORM_EPSILON, Network, Node, Op};
 use ndarray::ArrayD;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -252,9 +252,9 @@ mod tests {
     use std::path::Path;
 
     use burn::tensor::activation::softmax;
-    use face_attributes::architecture::{Shape, sequential_fully_cnn};
     use face_attributes::attributes::Emotion;
-    use face_attributes::model::{Model, PixelRange};
+    use face_attributes::network::{Model, PixelRange};
+    use face_attributes_training::architecture::{Shape, sequential_fully_cnn};
 
     use super::*;
     use crate::model_file::ModelFile;
@@ -266,7 +266,7 @@ mod tests {
         let model = ModelFile::read(&path).unwrap();
         let device = Device::flex();
         let ours = TrainableNetwork::from_weights(&model.network, &model.weights, &device).unwrap();
-        let robots = Model::load::<Emotion>(&path).unwrap();
+        let robots = Model::load(&path, &Emotion::outputs()).unwrap();
         for factor in [3, 7, 11] {
             let pixels: Vec<u8> = (0..64 * 64).map(|it| ((it * factor + it / 64 * 5) % 251) as u8).collect();
             let scaled: Vec<f32> = pixels.iter().map(|pixel| PixelRange::MinusOneToOne.scale(*pixel)).collect();

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 
-use face_attributes::evaluation::plot::{Area, DrawResult, INK, PlotError, plot, style};
+use face_attributes_tools::evaluation::plot::{Area, DrawResult, INK, PlotError, plot, style};
 use plotters::prelude::*;
 
 use super::state::EpochMetrics;
@@ -67,7 +67,7 @@ fn value_range(points: &[(usize, f64, f64)]) -> Range<f64> {
 
 #[cfg(test)]
 mod tests {
-    use face_attributes::source::read_bgr;
+    use face_attributes_tools::source::read_bgr;
     use opencv::core::Vec3b;
     use opencv::prelude::*;
 

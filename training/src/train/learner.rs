@@ -5,7 +5,7 @@ use burn::module::Module;
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Bytes, Device, Tensor, TensorData};
-use face_attributes::architecture::Network;
+use face_attributes_training::architecture::Network;
 
 use super::batches::Batch;
 use super::state::State;

@@ -12,11 +12,11 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
-use face_attributes::architecture::{Architecture, Network, Node, Op, Shape, architecture};
 use face_attributes::attributes::{Attribute, Emotion, Gender};
-use face_attributes::evaluation::metrics::ConfusionMatrix;
-use face_attributes::evaluation::plot::plot_confusion_matrix;
-use face_attributes::task::Task;
+use face_attributes_tools::evaluation::metrics::ConfusionMatrix;
+use face_attributes_tools::evaluation::plot::plot_confusion_matrix;
+use face_attributes_tools::task::Task;
+use face_attributes_training::architecture::{Architecture, Network, Node, Op, Shape, architecture};
 use indicatif::{ProgressBar, ProgressStyle};
 use sha2::{Digest, Sha256};
 
@@ -281,10 +281,10 @@ fn style(template: &str) -> ProgressStyle {
 mod tests {
     use std::fs;
 
-    use face_attributes::architecture::Layer::*;
-    use face_attributes::architecture::Padding::Same;
-    use face_attributes::architecture::sequential_fully_cnn;
-    use face_attributes::model::Model;
+    use face_attributes::network::Model;
+    use face_attributes_training::architecture::Layer::*;
+    use face_attributes_training::architecture::Padding::Same;
+    use face_attributes_training::architecture::sequential_fully_cnn;
     use opencv::core::{Mat, Scalar};
     use opencv::imgcodecs::imwrite_def;
     use tempfile::TempDir;
@@ -323,7 +323,7 @@ mod tests {
         let network = Network::build(table).unwrap();
         let folder = RunFolder::open(out.path(), &recipe, &fs::read_to_string(out.path().join("data.sha256")).unwrap());
         let state = folder.unwrap().read_checkpoint(&network).unwrap().unwrap().state;
-        let model = Model::load::<Gender>(&out.path().join("model.onnx")).unwrap();
+        let model = Model::load(&out.path().join("model.onnx", &Gender::outputs())).unwrap();
         (state, [40, 200].map(|shade| model.run(&[shade; SIDE_PX * SIDE_PX]).unwrap()))
     }
 
@@ -380,7 +380,7 @@ mod tests {
         let file = teacher.path().join("model.onnx");
         let distillation = format!("distillation: {{teachers: ['{}'], views: 3, weight: 1}}", file.display());
         train::<Gender>(&recipe(&distillation), &network, data.path(), out.path()).unwrap();
-        let student = Model::load::<Gender>(&out.path().join("model.onnx")).unwrap();
+        let student = Model::load(&out.path().join("model.onnx", &Gender::outputs())).unwrap();
         let [dark, bright] = [40, 200].map(|shade| student.run(&[shade; SIDE_PX * SIDE_PX]).unwrap());
         assert!(bright[0] > 0.5 && dark[1] > 0.5, "{dark:?} {bright:?}");
     }

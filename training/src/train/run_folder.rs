@@ -5,8 +5,8 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
-use face_attributes::architecture::Network;
-use face_attributes::task::Task;
+use face_attributes_tools::task::Task;
+use face_attributes_training::architecture::Network;
 use prost::Message;
 
 use super::learner::Snapshot;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use face_attributes::attributes::Attribute;
-use face_attributes::model::Model;
+use face_attributes::network::Model;
 use indicatif::ProgressBar;
 use opencv::core::Mat;
 use rayon::prelude::*;
@@ -54,7 +54,7 @@ pub fn ask_teachers<A: Attribute>(
     dataset: &Dataset,
     progress: &ProgressBar,
 ) -> anyhow::Result<Vec<Vec<f32>>> {
-    let teachers = distillation.teachers.iter().map(|path| anyhow::Ok((path, Model::load::<A>(path)?)));
+    let teachers = distillation.teachers.iter().map(|path| anyhow::Ok((path, Model::load(path, &A::outputs())?)));
     let teachers = teachers.collect::<anyhow::Result<Vec<_>>>()?;
     let answer_count = (teachers.len() * distillation.views as usize) as f32;
     progress.set_length(dataset.training.len() as u64);

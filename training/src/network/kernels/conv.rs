@@ -1,6 +1,6 @@
 //! Convolution over all channels, as a product of matrices: the pixels under each position of the window become a column.
 
-use face_attributes::architecture::Pads;
+use face_attributes_training::architecture::Pads;
 use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2};
 use rayon::prelude::*;

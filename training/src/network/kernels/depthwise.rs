@@ -3,7 +3,7 @@
 //! A plane with zeros around it is taken as one long row, so that what is under a tap of the window is that row from an offset
 //! on, for all pixels in one loop. At the ends of the plane's rows that gives values between the rows, which do not count.
 
-use face_attributes::architecture::Pads;
+use face_attributes_training::architecture::Pads;
 use rayon::prelude::*;
 
 use super::{LANES, Maps, Window, pad, vectorized};

@@ -8,7 +8,7 @@ pub mod conv;
 pub mod depthwise;
 pub mod max_pool;
 
-use face_attributes::architecture::Pads;
+use face_attributes_training::architecture::Pads;
 use pulp::Arch;
 
 /// Partial sums that a vector register holds, or a few of them.

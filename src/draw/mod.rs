@@ -1,0 +1,11 @@
+//! Everything that draws: boxes and labels over a frame, saliency, contact sheets.
+
+mod explanation;
+mod faces;
+mod saliency;
+mod sheet;
+
+pub use explanation::{explanation_row, explanation_tiles};
+pub use faces::draw_faces;
+pub use saliency::{display, draw_saliency, heat_map, picture_of, strength, stretched};
+pub use sheet::{Row, Tile, draw_sheet};

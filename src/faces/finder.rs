@@ -1,0 +1,51 @@
+//! Which faces are in a frame, and which of them were there before: the detector and the tracks of one camera.
+
+use std::time::Duration;
+
+use opencv::core::Mat;
+
+use super::{BoundingBox, DetectorParameters, FaceId, HaarDetector, Tracker};
+
+/// A face in one frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FoundFace {
+    /// The same from frame to frame while the face is followed.
+    pub id: FaceId,
+    /// Where the face is, in pixels of the frame.
+    pub roi: BoundingBox,
+}
+
+/// Finds the faces of one camera and follows them from frame to frame.
+#[derive(Debug)]
+pub struct FaceFinder {
+    detector: HaarDetector,
+    tracker: Tracker,
+}
+
+impl FaceFinder {
+    /// Ids of different cameras differ; `camera` counts from 0.
+    pub fn new(detector: HaarDetector, camera: u16) -> Self {
+        Self { detector, tracker: Tracker::new(camera) }
+    }
+
+    /// The faces of the next frame, from left to right. `gray` is height x width, 8-bit, one channel; `time` is when it was
+    /// taken, from any fixed origin.
+    ///
+    /// # Errors
+    /// Only those of OpenCV, for example when memory is short.
+    pub fn find(
+        &mut self,
+        gray: &Mat,
+        time: Duration,
+        parameters: &DetectorParameters,
+    ) -> opencv::Result<Vec<FoundFace>> {
+        let boxes = self.detector.detect(gray, parameters)?;
+        let ids = self.tracker.update(&boxes, time);
+        Ok(ids.into_iter().zip(boxes).map(|(id, roi)| FoundFace { id, roi }).collect())
+    }
+
+    /// Ends all tracks: the next frame has nothing to do with the last one.
+    pub fn forget_faces(&mut self) {
+        self.tracker.forget();
+    }
+}

@@ -1,0 +1,136 @@
+//! Faces in a grey image, found with OpenCV's Haar cascade (Viola and Jones 2001, Lienhart and Maydt 2002).
+
+use std::path::{Path, PathBuf};
+
+use opencv::core::{Mat, MatTraitConst, Rect, Size, Vector};
+use opencv::objdetect::CascadeClassifier;
+use opencv::prelude::*;
+
+use super::BoundingBox;
+
+/// The cascade that is searched for where none is configured.
+const DEFAULT_CASCADE: &str = "haarcascade_frontalface_default.xml";
+
+/// Where packages of OpenCV put their cascades: Debian's and Ubuntu's `opencv-data`, and builds from source.
+const CASCADE_FOLDERS: [&str; 4] = [
+    "/usr/share/opencv4/haarcascades",
+    "/usr/share/opencv/haarcascades",
+    "/usr/local/share/opencv4/haarcascades",
+    "/opt/homebrew/share/opencv4/haarcascades",
+];
+
+/// How faces are found, see the table in [`crate::parameters`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct DetectorParameters {
+    /// Path of the Haar cascade; empty for the frontal face cascade of OpenCV's data package.
+    pub cascade: String,
+    /// Smallest face that is searched for, as a fraction of the image's shorter side, 0.01 to 1.
+    pub min_face_size: f64,
+    /// Ratio of one searched face size to the next, 1.05 to 2.
+    pub scale_factor: f64,
+    /// Neighbouring detections that make a face, 1 to 50.
+    pub min_neighbors: i32,
+    /// Threads that OpenCV may use in this process, 1 to 64.
+    pub threads: i32,
+}
+
+impl Default for DetectorParameters {
+    fn default() -> Self {
+        Self { cascade: String::new(), min_face_size: 0.125, scale_factor: 1.3, min_neighbors: 5, threads: 1 }
+    }
+}
+
+impl DetectorParameters {
+    /// The cascade's file, `None` where it is OpenCV's.
+    pub fn cascade_path(&self) -> Option<&Path> {
+        // ROS has no optional parameters: an empty path stands for the default.
+        (!self.cascade.is_empty()).then(|| Path::new(&self.cascade))
+    }
+}
+
+/// Why a cascade cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CascadeError {
+    /// No cascade is configured and OpenCV's own is nowhere.
+    #[error("{DEFAULT_CASCADE} is in none of {}; install opencv-data or set detector.cascade", CASCADE_FOLDERS.join(", "))]
+    NotInstalled,
+    /// There is no file of that name.
+    #[error("cascade {} does not exist (detector.cascade)", path.display())]
+    Missing {
+        /// The file as configured.
+        path: PathBuf,
+    },
+    /// The file is there, but OpenCV reads no cascade from it.
+    #[error("cascade {} is not a cascade that OpenCV reads (detector.cascade)", path.display())]
+    Invalid {
+        /// The file as configured.
+        path: PathBuf,
+        /// What OpenCV said, if it said anything.
+        source: Option<opencv::Error>,
+    },
+}
+
+/// A face detector with its cascade loaded.
+#[derive(Debug)]
+pub struct HaarDetector {
+    cascade: CascadeClassifier,
+    /// Width of the window that the cascade was trained on, in pixels: no smaller face can be found.
+    window_px: i32,
+}
+
+impl HaarDetector {
+    /// Loads the cascade at `path`, or OpenCV's frontal face cascade where `path` is `None`.
+    ///
+    /// # Errors
+    /// [`CascadeError`] names the file that is missing or unreadable.
+    pub fn load(path: Option<&Path>) -> Result<Self, CascadeError> {
+        let path = match path {
+            Some(path) => path.to_owned(),
+            None => installed_cascade().ok_or(CascadeError::NotInstalled)?,
+        };
+        if !path.is_file() {
+            return Err(CascadeError::Missing { path });
+        }
+        let invalid = |source| CascadeError::Invalid { path: path.clone(), source };
+        let cascade = path.to_str().ok_or_else(|| invalid(None))?;
+        let cascade = CascadeClassifier::new(cascade).map_err(|error| invalid(Some(error)))?;
+        // OpenCV gives an empty classifier, not an error, for most files that hold no cascade.
+        if cascade.empty().unwrap_or(true) {
+            return Err(invalid(None));
+        }
+        let window = cascade.get_original_window_size().map_err(|error| invalid(Some(error)))?;
+        Ok(Self { cascade, window_px: window.width.max(window.height) })
+    }
+
+    /// The faces in `gray` (height x width, 8-bit, one channel), from left to right.
+    ///
+    /// # Errors
+    /// Only those of OpenCV, for example when memory is short.
+    pub fn detect(&mut self, gray: &Mat, parameters: &DetectorParameters) -> opencv::Result<Vec<BoundingBox>> {
+        let size = gray.size()?;
+        let shorter_side_px = size.width.min(size.height);
+        if shorter_side_px < self.window_px {
+            return Ok(Vec::new());
+        }
+        let min_side_px = (parameters.min_face_size * f64::from(shorter_side_px)).round() as i32;
+        let mut faces = Vector::<Rect>::new();
+        self.cascade.detect_multi_scale(
+            gray,
+            &mut faces,
+            parameters.scale_factor,
+            parameters.min_neighbors,
+            0, // flags: read by cascades of the old format only
+            Size::new(min_side_px, min_side_px),
+            Size::default(), // no upper limit
+        )?;
+        let image = BoundingBox::of_image(size.width, size.height);
+        // Averaging neighbouring windows can round a box a pixel over the edge.
+        let mut faces: Vec<_> = faces.iter().filter_map(|face| BoundingBox::from(face).intersection(&image)).collect();
+        faces.sort_by_key(|face| (face.x, face.y));
+        Ok(faces)
+    }
+}
+
+fn installed_cascade() -> Option<PathBuf> {
+    CASCADE_FOLDERS.iter().map(|folder| Path::new(folder).join(DEFAULT_CASCADE)).find(|path| path.is_file())
+}

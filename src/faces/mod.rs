@@ -1,0 +1,11 @@
+//! Finding faces in grey frames and following them over time.
+
+mod bounding_box;
+mod finder;
+mod haar;
+mod tracks;
+
+pub use bounding_box::BoundingBox;
+pub use finder::{FaceFinder, FoundFace};
+pub use haar::{CascadeError, DetectorParameters, HaarDetector};
+pub use tracks::{FaceId, MAX_AGE, Tracker};

@@ -1,0 +1,176 @@
+//! Gives the same face the same id from frame to frame.
+//!
+//! Faces are matched by how much their boxes overlap, best pairs first: the greedy form of the association in Bochinski,
+//! Eiselein, Sikora, "High-Speed Tracking-by-Detection Without Using Image Information" (2017). It knows nothing of who a
+//! person is: somebody who leaves and returns gets a new id, and two who cross may swap theirs.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::BoundingBox;
+
+/// Overlap (intersection over union) from which a box continues a face of an earlier frame.
+const MIN_IOU: f64 = 0.3;
+
+/// Time for which a face may be missing before its id is given up: the cascade misses a face for some frames now and then.
+pub const MAX_AGE: Duration = Duration::from_millis(1500);
+
+/// Names a face for as long as it is followed. Ids are never used twice in a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FaceId {
+    camera: u16,
+    number: u64,
+}
+
+impl fmt::Display for FaceId {
+    /// Begins with a letter, as REP-155 asks of ids. The first camera's have no prefix.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { camera, number } = self;
+        match camera {
+            0 => write!(f, "face{number}"),
+            camera => write!(f, "camera{}_face{number}", camera + 1),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Track {
+    id: FaceId,
+    face: BoundingBox,
+    last_seen: Duration,
+}
+
+/// Remembers the faces that a camera saw within the last [`MAX_AGE`].
+#[derive(Debug)]
+pub struct Tracker {
+    camera: u16,
+    tracks: Vec<Track>,
+    last_update: Duration,
+    faces_seen: u64,
+}
+
+impl Tracker {
+    /// Follows the faces of one camera; `camera` counts from 0 and makes the ids of cameras differ.
+    pub fn new(camera: u16) -> Self {
+        Self { camera, tracks: Vec::new(), last_update: Duration::ZERO, faces_seen: 0 }
+    }
+
+    /// Takes the faces of the frame at `time` and gives each its id, in the same order.
+    ///
+    /// `time` counts from any fixed origin. Where it goes back, all tracks end: the frames come from another recording.
+    pub fn update(&mut self, faces: &[BoundingBox], time: Duration) -> Vec<FaceId> {
+        if time < self.last_update {
+            self.forget();
+        }
+        self.last_update = time;
+        self.tracks.retain(|track| time - track.last_seen <= MAX_AGE);
+
+        let mut pairs: Vec<(f64, usize, usize)> = Vec::new();
+        for (t, track) in self.tracks.iter().enumerate() {
+            for (f, face) in faces.iter().enumerate() {
+                pairs.push((track.face.iou(face), t, f));
+            }
+        }
+        pairs.retain(|(iou, ..)| *iou >= MIN_IOU);
+        pairs.sort_by(|(a, ..), (b, ..)| b.total_cmp(a));
+
+        let mut ids = vec![None; faces.len()];
+        let mut is_continued = vec![false; self.tracks.len()];
+        for (_, t, f) in pairs {
+            if !is_continued[t] && ids[f].is_none() {
+                is_continued[t] = true;
+                let track = &mut self.tracks[t];
+                *track = Track { id: track.id, face: faces[f], last_seen: time };
+                ids[f] = Some(track.id);
+            }
+        }
+        ids.into_iter().zip(faces).map(|(id, face)| id.unwrap_or_else(|| self.begin(*face, time))).collect()
+    }
+
+    /// Ends all tracks. Their ids are not used again.
+    pub fn forget(&mut self) {
+        self.tracks.clear();
+    }
+
+    fn begin(&mut self, face: BoundingBox, time: Duration) -> FaceId {
+        self.faces_seen += 1;
+        let id = FaceId { camera: self.camera, number: self.faces_seen };
+        self.tracks.push(Track { id, face, last_seen: time });
+        id
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(x: i32, y: i32) -> BoundingBox {
+        BoundingBox { x, y, width: 60, height: 50 }
+    }
+
+    fn names(ids: &[FaceId]) -> Vec<String> {
+        ids.iter().map(ToString::to_string).collect()
+    }
+
+    /// The time of frame `number` of a camera.
+    fn frame(number: u32, rate_hz: f64) -> Duration {
+        Duration::from_secs_f64(f64::from(number) / rate_hz)
+    }
+
+    #[test]
+    fn a_moving_face_keeps_its_id_also_when_the_order_changes() {
+        let mut tracker = Tracker::new(0);
+        assert_eq!(names(&tracker.update(&[at(0, 0), at(200, 90)], frame(0, 30.0))), ["face1", "face2"]);
+        assert_eq!(names(&tracker.update(&[at(190, 85), at(10, 5)], frame(1, 30.0))), ["face2", "face1"]);
+        assert_eq!(names(&tracker.update(&[at(20, 10), at(400, 300)], frame(2, 30.0))), ["face1", "face3"]);
+    }
+
+    #[test]
+    fn the_nearer_box_continues_the_face() {
+        let mut tracker = Tracker::new(0);
+        tracker.update(&[at(0, 0)], Duration::ZERO);
+        assert_eq!(names(&tracker.update(&[at(20, 0), at(3, 0)], frame(1, 30.0))), ["face2", "face1"]);
+    }
+
+    #[test]
+    fn an_id_outlives_missed_frames_for_the_same_time_at_every_frame_rate() {
+        for rate_hz in [2.0, 30.0, 60.0] {
+            let mut tracker = Tracker::new(0);
+            tracker.update(&[at(0, 0)], Duration::ZERO);
+            let last = (MAX_AGE.as_secs_f64() * rate_hz).floor() as u32;
+            for number in 1..last {
+                tracker.update(&[], frame(number, rate_hz));
+            }
+            assert_eq!(names(&tracker.update(&[at(0, 0)], frame(last, rate_hz))), ["face1"], "{rate_hz} Hz");
+            for number in 1..=last {
+                tracker.update(&[], frame(last + number, rate_hz));
+            }
+            let late = tracker.update(&[at(0, 0)], frame(2 * last + 1, rate_hz));
+            assert_eq!(names(&late), ["face2"], "{rate_hz} Hz");
+        }
+    }
+
+    #[test]
+    fn a_pause_or_a_jump_back_in_time_ends_all_tracks() {
+        let mut tracker = Tracker::new(0);
+        tracker.update(&[at(0, 0)], Duration::from_secs(10));
+        let after_a_pause = tracker.update(&[at(0, 0)], Duration::from_secs(3610));
+        assert_eq!(names(&after_a_pause), ["face2"]);
+        assert_eq!(names(&tracker.update(&[at(0, 0)], Duration::from_secs(3609))), ["face3"]);
+        assert_eq!(names(&tracker.update(&[at(1, 0)], Duration::from_secs(3609))), ["face3"]);
+    }
+
+    #[test]
+    fn what_is_forgotten_does_not_come_back() {
+        let mut tracker = Tracker::new(0);
+        tracker.update(&[at(0, 0)], Duration::ZERO);
+        tracker.forget();
+        assert_eq!(names(&tracker.update(&[at(0, 0)], frame(1, 30.0))), ["face2"]);
+    }
+
+    #[test]
+    fn ids_of_two_cameras_differ() {
+        let [front, rear] = [0, 1].map(|camera| Tracker::new(camera).update(&[at(0, 0)], Duration::ZERO)[0]);
+        assert_eq!(names(&[front, rear]), ["face1", "camera2_face1"]);
+    }
+}

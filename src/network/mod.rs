@@ -1,0 +1,62 @@
+//! Networks: ONNX files that say of themselves what they decide and which pixels they expect, and their execution in tract.
+
+mod input;
+mod metadata;
+mod model;
+
+use std::io;
+
+use tract_onnx::prelude::TractError;
+
+pub(crate) use input::ModelInput;
+pub use input::{MAX_INPUT_SIDE_PX, PixelRange};
+pub use metadata::Outputs;
+pub use model::Model;
+
+/// Why a file was refused as a network.
+#[derive(Debug, thiserror::Error)]
+#[error("model {name}: {problem}")]
+pub struct ModelError {
+    /// The file, or what stands in for it where the network is built in.
+    pub name: String,
+    /// What is wrong with it.
+    pub problem: ModelProblem,
+}
+
+/// What is wrong with a network's file.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
+pub enum ModelProblem {
+    #[error("{0}")]
+    Unreadable(io::Error),
+    #[error("not an ONNX file, or a damaged one ({0})")]
+    NotOnnx(String),
+    #[error("metadata '{key}' is missing; export the network with this project's tools")]
+    MissingMetadata { key: &'static str },
+    #[error("metadata '{key}' is '{got}', expected {expected}")]
+    Metadata { key: &'static str, expected: String, got: String },
+    #[error("{tensor} has shape {got}, expected {expected}")]
+    Shape { tensor: &'static str, expected: String, got: String },
+    #[error("tract cannot run it ({0})")]
+    Unsupported(String),
+    #[error("at a trial, {0}")]
+    Trial(RunError),
+}
+
+/// Why a network gave no answer.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
+pub enum RunError {
+    #[error("it takes {expected} pixels, got {got}")]
+    PixelCount { expected: usize, got: usize },
+    #[error("tract failed ({0})")]
+    Tract(String),
+    #[error("its output is not a probability for each class: {output:?}")]
+    NotProbabilities { output: Vec<f32> },
+}
+
+impl From<TractError> for RunError {
+    fn from(error: TractError) -> Self {
+        Self::Tract(format!("{error:#}"))
+    }
+}

@@ -1,0 +1,246 @@
+//! A network ready to run in tract, from its ONNX file.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::{fmt, fs};
+
+use opencv::core::Size;
+use tract_onnx::pb::ModelProto;
+use tract_onnx::prelude::*;
+
+use super::input::ModelInput;
+use super::metadata::{Outputs, read_input};
+use super::{ModelError, ModelProblem, RunError};
+use crate::panics::catch_panic;
+
+/// A network ready to run: one grey picture in, one probability per class out.
+pub struct Model {
+    plan: Arc<TypedRunnableModel>,
+    proto: ModelProto,
+    input: ModelInput,
+}
+
+impl fmt::Debug for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Model").field("input", &self.input).finish_non_exhaustive()
+    }
+}
+
+impl Model {
+    /// Reads a network that decides `outputs` from a file.
+    ///
+    /// # Errors
+    /// [`ModelError`] names the file and what is wrong with it: see [`Model::from_bytes`].
+    pub fn load(path: &Path, outputs: &Outputs) -> Result<Self, ModelError> {
+        let name = path.display().to_string();
+        let bytes = fs::read(path)
+            .map_err(|error| ModelError { name: name.clone(), problem: ModelProblem::Unreadable(error) })?;
+        Self::from_bytes(&name, &bytes, outputs)
+    }
+
+    /// Reads a network that decides `outputs`; `name` is what errors call it.
+    ///
+    /// # Errors
+    /// [`ModelError`] where the bytes are no ONNX, where the metadata names another task, other labels or another order of
+    /// labels than `outputs`, an input that is not supported, or where the graph's shapes disagree with the metadata.
+    pub fn from_bytes(name: &str, bytes: &[u8], outputs: &Outputs) -> Result<Self, ModelError> {
+        let refuse = |problem| ModelError { name: name.to_owned(), problem };
+        let proto = tract_onnx::onnx()
+            .proto_model_for_read(&mut &*bytes)
+            .map_err(|error| refuse(ModelProblem::NotOnnx(format!("{error:#}"))))?;
+        Self::from_proto(proto, outputs).map_err(refuse)
+    }
+
+    fn from_proto(proto: ModelProto, outputs: &Outputs) -> Result<Self, ModelProblem> {
+        check_outputs(&proto)?;
+        let input = read_input(&proto, outputs)?;
+        let classes = outputs.labels.len();
+
+        // A damaged graph makes tract panic in many places, for example at a stride of 0.
+        catch_panic(|| {
+            let model = Self { plan: plan(&proto, input.size, classes)?, proto, input };
+            model.run(&vec![0; input.size.area() as usize]).map_err(ModelProblem::Trial)?;
+            Ok(model)
+        })
+        .unwrap_or_else(|panic| Err(ModelProblem::Unsupported(panic)))
+    }
+
+    /// The size of the picture that [`Model::run`] takes, in pixels.
+    pub fn input_size(&self) -> Size {
+        self.input.size
+    }
+
+    pub(crate) fn input(&self) -> ModelInput {
+        self.input
+    }
+
+    /// The file that the network was read from.
+    pub(crate) fn proto(&self) -> &ModelProto {
+        &self.proto
+    }
+
+    /// Runs the network on one grey 8-bit picture, given row by row without padding, of [`Model::input_size`].
+    ///
+    /// The result is one probability per class, each 0 to 1, of sum 1.
+    ///
+    /// # Errors
+    /// [`RunError`] where the number of pixels is not that of the input size, or the output is not what it should be.
+    pub fn run(&self, pixels: &[u8]) -> Result<Vec<f32>, RunError> {
+        let outputs = self.plan.run(tvec!(self.input.tensor(pixels)?.into()))?;
+        let output: Vec<f32> = outputs[0].to_plain_array_view::<f32>()?.iter().copied().collect();
+        let in_range = output.iter().all(|probability| (0.0..=1.0).contains(probability));
+        if in_range && (output.iter().sum::<f32>() - 1.0).abs() < MAX_SUM_ERROR {
+            Ok(output)
+        } else {
+            Err(RunError::NotProbabilities { output })
+        }
+    }
+}
+
+/// How far probabilities may be from a sum of 1: far more than rounding, far less than an output that is none.
+const MAX_SUM_ERROR: f32 = 1e-3;
+
+fn plan(proto: &ModelProto, input_size: Size, classes: usize) -> Result<Arc<TypedRunnableModel>, ModelProblem> {
+    let unsupported = |error: TractError| ModelProblem::Unsupported(format!("{error:#}"));
+    let model = tract_onnx::onnx()
+        .model_for_proto_model(proto)
+        .and_then(|model| model.into_optimized())
+        .map_err(unsupported)?;
+    let [width, height] = [input_size.width, input_size.height].map(|side| side as usize);
+    check_shape("the input", model.input_fact(0).map_err(unsupported)?, &[1, 1, height, width])?;
+    check_shape("the output", model.output_fact(0).map_err(unsupported)?, &[1, classes])?;
+    model.into_runnable().map_err(unsupported)
+}
+
+/// tract indexes the graph's outputs by name without looking whether a node makes them; a damaged file must not panic.
+fn check_outputs(proto: &ModelProto) -> Result<(), ModelProblem> {
+    let graph = proto.graph.as_ref().ok_or_else(|| ModelProblem::NotOnnx("no graph".to_owned()))?;
+    let made: HashSet<_> = graph.node.iter().flat_map(|node| &node.output).collect();
+    if graph.input.is_empty() || graph.output.is_empty() {
+        return Err(ModelProblem::NotOnnx("a graph without input or output".to_owned()));
+    }
+    match graph.output.iter().find(|output| !made.contains(&output.name)) {
+        Some(output) => Err(ModelProblem::NotOnnx(format!("no node makes the output '{}'", output.name))),
+        None => Ok(()),
+    }
+}
+
+fn check_shape(tensor: &'static str, fact: &TypedFact, expected: &[usize]) -> Result<(), ModelProblem> {
+    if fact.shape.as_concrete() == Some(expected) && fact.datum_type == f32::datum_type() {
+        return Ok(());
+    }
+    Err(ModelProblem::Shape { tensor, expected: format!("{expected:?} of F32"), got: format!("{fact:?}") })
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+
+    use super::*;
+    use crate::attributes::{Attribute, BuiltIn, Emotion, Gender};
+
+    fn emotion_proto() -> ModelProto {
+        ModelProto::decode(Emotion::MODEL).unwrap()
+    }
+
+    fn refusal<A: Attribute>(proto: &ModelProto) -> String {
+        Model::from_bytes("test.onnx", &proto.encode_to_vec(), &A::outputs()).unwrap_err().to_string()
+    }
+
+    fn set_metadata(proto: &mut ModelProto, key: &str, value: &str) {
+        proto.metadata_props.iter_mut().find(|entry| entry.key == key).unwrap().value = value.to_owned();
+    }
+
+    #[test]
+    fn what_the_metadata_say_is_checked() {
+        let cases = [
+            ("task", "age", "'task' is 'age', expected 'emotion'"),
+            ("labels", "angry,disgust,fear,happy,sad,neutral,surprise", "'labels' is 'angry,"),
+            ("labels", "angry,disgust", "expected 'angry,disgust,fear,happy,sad,surprise,neutral'"),
+            ("input_size", "64", "'input_size' is '64', expected WIDTHxHEIGHT"),
+            ("input_size", "48x64", "the input has shape"),
+            ("input_size", "0x64", "'input_size' is '0x64'"),
+            ("input_channels", "3", "'input_channels' is '3', expected '1'"),
+            ("pixel_range", "0,255", "'pixel_range' is '0,255', expected '-1,1' or '0,1'"),
+        ];
+        for (key, value, reason) in cases {
+            let mut proto = emotion_proto();
+            set_metadata(&mut proto, key, value);
+            let message = refusal::<Emotion>(&proto);
+            assert!(message.starts_with("model test.onnx: ") && message.contains(reason), "{message}");
+        }
+    }
+
+    #[test]
+    fn missing_metadata_are_named() {
+        for key in ["task", "labels", "input_size", "input_channels", "pixel_range"] {
+            let mut proto = emotion_proto();
+            proto.metadata_props.retain(|entry| entry.key != key);
+            let message = refusal::<Emotion>(&proto);
+            assert!(message.contains(&format!("metadata '{key}' is missing")), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_network_for_another_attribute_is_refused() {
+        assert!(refusal::<Gender>(&emotion_proto()).contains("'task' is 'emotion', expected 'gender'"));
+        let mut proto = emotion_proto();
+        set_metadata(&mut proto, "task", "gender");
+        set_metadata(&mut proto, "labels", "woman,man");
+        assert!(refusal::<Gender>(&proto).contains("the output has shape"));
+    }
+
+    #[test]
+    fn a_truncated_file_is_refused_wherever_it_is_cut() {
+        let bytes = Emotion::MODEL;
+        for share in 0..20 {
+            let cut = &bytes[..bytes.len() * share / 20];
+            let error = Model::from_bytes("cut.onnx", cut, &Emotion::outputs()).unwrap_err();
+            assert!(error.to_string().contains("cut.onnx"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_output_that_no_node_makes_is_refused() {
+        let mut proto = emotion_proto();
+        proto.graph.as_mut().unwrap().output[0].name = "elsewhere".to_owned();
+        assert!(refusal::<Emotion>(&proto).contains("'elsewhere'"));
+        proto.graph = None;
+        assert!(refusal::<Emotion>(&proto).contains("no graph"));
+    }
+
+    #[test]
+    fn a_graph_that_makes_tract_panic_is_refused() {
+        for op in ["Conv", "MaxPool"] {
+            let mut proto = emotion_proto();
+            let node = proto.graph.as_mut().unwrap().node.iter_mut().find(|node| node.op_type == op).unwrap();
+            node.attribute.iter_mut().find(|attribute| attribute.name == "strides").unwrap().ints[0] = 0;
+            let message = refusal::<Emotion>(&proto);
+            assert!(message.contains("tract cannot run it"), "{op}: {message}");
+        }
+    }
+
+    #[test]
+    fn an_output_that_is_no_probability_is_refused() {
+        let mut no_softmax = emotion_proto();
+        let nodes = &mut no_softmax.graph.as_mut().unwrap().node;
+        nodes.iter_mut().find(|node| node.op_type == "Softmax").unwrap().op_type = "Relu".to_owned();
+        let mut not_a_number = emotion_proto();
+        for tensor in &mut not_a_number.graph.as_mut().unwrap().initializer {
+            let bytes = tensor.raw_data.len();
+            tensor.raw_data = f32::NAN.to_le_bytes().into_iter().cycle().take(bytes).collect();
+        }
+        for proto in [no_softmax, not_a_number] {
+            let message = refusal::<Emotion>(&proto);
+            assert!(message.contains("not a probability for each class"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_picture_of_the_wrong_size_is_an_error() {
+        let model = Model::from_bytes("emotion", Emotion::MODEL, &Emotion::outputs()).unwrap();
+        let error = model.run(&[0; 63 * 64]).unwrap_err().to_string();
+        assert_eq!(error, "it takes 4096 pixels, got 4032");
+    }
+}

@@ -1,0 +1,137 @@
+//! What is known of one parameter apart from its value.
+
+use super::{Kind, Parameters, Value};
+
+/// One parameter.
+#[derive(Debug)]
+pub struct Definition {
+    /// Dotted name, for example `detector.min_face_size`.
+    pub name: &'static str,
+    /// What it means, in a sentence.
+    pub description: &'static str,
+    /// Whether the value is fixed once the node runs.
+    pub read_only: bool,
+    /// Its type and limits, and where it is.
+    pub field: Field,
+}
+
+/// Type and limits of a parameter, and how it is read from and written to [`Parameters`].
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the fields say what they are; a range has its smallest and largest value")]
+pub enum Field {
+    Bool {
+        get: fn(&Parameters) -> bool,
+        set: fn(&mut Parameters, bool),
+    },
+    Integer {
+        get: fn(&Parameters) -> i32,
+        set: fn(&mut Parameters, i32),
+        range: (i32, i32),
+    },
+    Double {
+        get: fn(&Parameters) -> f64,
+        set: fn(&mut Parameters, f64),
+        range: (f64, f64),
+    },
+    String {
+        get: fn(&Parameters) -> &str,
+        set: fn(&mut Parameters, &str),
+    },
+    /// A string that is limited to the names of an enum; `set` is given one of them.
+    Choice {
+        get: fn(&Parameters) -> &'static str,
+        set: fn(&mut Parameters, &str),
+        choices: fn() -> Vec<&'static str>,
+    },
+}
+
+/// Why a parameter was refused; the old value stays.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
+pub enum ParameterError {
+    #[error("there is no parameter '{name}'")]
+    Unknown { name: String },
+    #[error("parameter '{name}' is of type {expected}, got {got}")]
+    Type { name: &'static str, expected: Kind, got: Value },
+    #[error("parameter '{name}' takes {min} to {max}, got {got}")]
+    Range { name: &'static str, min: f64, max: f64, got: Value },
+    #[error("parameter '{name}' takes one of {}, got {got}", choices.join(", "))]
+    Choice { name: &'static str, choices: Vec<&'static str>, got: Value },
+}
+
+impl Definition {
+    /// Type of the value.
+    pub fn kind(&self) -> Kind {
+        match self.field {
+            Field::Bool { .. } => Kind::Bool,
+            Field::Integer { .. } => Kind::Integer,
+            Field::Double { .. } => Kind::Double,
+            Field::String { .. } | Field::Choice { .. } => Kind::String,
+        }
+    }
+
+    /// Smallest and largest value of a number.
+    pub fn range(&self) -> Option<(f64, f64)> {
+        match self.field {
+            Field::Integer { range: (min, max), .. } => Some((min.into(), max.into())),
+            Field::Double { range, .. } => Some(range),
+            _ => None,
+        }
+    }
+
+    /// The values that a string is limited to; empty where it is not.
+    pub fn choices(&self) -> Vec<&'static str> {
+        if let Field::Choice { choices, .. } = self.field { choices() } else { Vec::new() }
+    }
+
+    /// Its value in `parameters`.
+    pub fn get(&self, parameters: &Parameters) -> Value {
+        match self.field {
+            Field::Bool { get, .. } => get(parameters).into(),
+            Field::Integer { get, .. } => Value::Integer(get(parameters).into()),
+            Field::Double { get, .. } => get(parameters).into(),
+            Field::String { get, .. } => get(parameters).into(),
+            Field::Choice { get, .. } => get(parameters).into(),
+        }
+    }
+
+    /// Changes its value in `parameters`; an integer is converted where a double is expected.
+    ///
+    /// # Errors
+    /// [`ParameterError`] where the value is of another type or out of range.
+    pub fn set(&self, parameters: &mut Parameters, value: &Value) -> Result<(), ParameterError> {
+        match (&self.field, value) {
+            (Field::Bool { set, .. }, Value::Bool(value)) => set(parameters, *value),
+            (Field::Integer { set, range: (min, max), .. }, Value::Integer(number)) => {
+                let number = i32::try_from(*number).ok().filter(|number| (min..=max).contains(&number));
+                set(parameters, number.ok_or_else(|| self.out_of_range(value))?);
+            }
+            (Field::Double { set, range, .. }, Value::Double(number)) => {
+                set(parameters, self.within(*range, *number, value)?);
+            }
+            (Field::Double { set, range, .. }, Value::Integer(number)) => {
+                set(parameters, self.within(*range, *number as f64, value)?);
+            }
+            (Field::String { set, .. }, Value::String(text)) => set(parameters, text),
+            (Field::Choice { set, choices, .. }, Value::String(text)) => {
+                let choices = choices();
+                if !choices.contains(&text.as_str()) {
+                    return Err(ParameterError::Choice { name: self.name, choices, got: value.clone() });
+                }
+                set(parameters, text);
+            }
+            _ => return Err(ParameterError::Type { name: self.name, expected: self.kind(), got: value.clone() }),
+        }
+        Ok(())
+    }
+
+    /// The number, where it is in the range; what is not a number is in none.
+    fn within(&self, (min, max): (f64, f64), number: f64, value: &Value) -> Result<f64, ParameterError> {
+        if (min..=max).contains(&number) { Ok(number) } else { Err(self.out_of_range(value)) }
+    }
+
+    fn out_of_range(&self, got: &Value) -> ParameterError {
+        let (min, max) = self.range().unwrap_or_default();
+        ParameterError::Range { name: self.name, min, max, got: got.clone() }
+    }
+}

@@ -1,0 +1,144 @@
+//! Everything a user can tune. The ROS node and the command line read the same parameters from the same file.
+//!
+//! Each stage owns the struct of its parameters with their defaults. [`TABLE`] is the one list of all of them: name, type,
+//! range, choices, description, and how each is read and written. The node's parameter services, [`file`](mod@file) and the
+//! README's table (by a test) follow it.
+
+mod definition;
+pub mod file;
+mod table;
+mod value;
+
+pub use definition::{Definition, Field, ParameterError};
+pub use table::TABLE;
+pub use value::{Kind, Value};
+
+use crate::pipeline::PipelineParameters;
+use crate::saliency::SaliencyParameters;
+
+/// All parameters.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Parameters {
+    /// How images are received.
+    pub image: ImageParameters,
+    /// How faces are found and classified.
+    pub pipeline: PipelineParameters,
+    /// How answers are explained.
+    pub saliency: SaliencyParameters,
+}
+
+/// How the node receives images. The command line has no use for them, but reads the same files.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ImageParameters {
+    /// DDS reliability of the subscription.
+    pub reliability: Reliability,
+}
+
+/// DDS reliability of a subscription.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are those of DDS")]
+pub enum Reliability {
+    #[default]
+    BestEffort,
+    Reliable,
+}
+
+impl Reliability {
+    /// Both by their names, the default first.
+    pub const NAMES: [(Self, &'static str); 2] = [(Self::BestEffort, "best_effort"), (Self::Reliable, "reliable")];
+}
+
+impl Parameters {
+    /// The definition of the parameter `name`.
+    pub fn definition(name: &str) -> Option<&'static Definition> {
+        TABLE.iter().find(|definition| definition.name == name)
+    }
+
+    /// The value of the parameter `name`.
+    pub fn get(&self, name: &str) -> Option<Value> {
+        Self::definition(name).map(|definition| definition.get(self))
+    }
+
+    /// Changes one parameter; an integer is converted where a double is expected.
+    ///
+    /// # Errors
+    /// [`ParameterError`] where there is no such parameter, or its value is of another type or out of range. Nothing is
+    /// changed then.
+    pub fn set(&mut self, name: &str, value: &Value) -> Result<(), ParameterError> {
+        let unknown = || ParameterError::Unknown { name: name.to_owned() };
+        Self::definition(name).ok_or_else(unknown)?.set(self, value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_parameter_is_described_and_its_default_is_valid() {
+        assert_eq!(TABLE.len(), 20);
+        assert_eq!(TABLE[0].name, "image.reliability");
+        for definition in &TABLE {
+            assert!(!definition.description.is_empty(), "{}", definition.name);
+            let mut parameters = Parameters::default();
+            let default = definition.get(&parameters);
+            assert_eq!(parameters.set(definition.name, &default), Ok(()), "{}", definition.name);
+            assert_eq!(parameters, Parameters::default());
+        }
+    }
+
+    #[test]
+    fn each_parameter_is_written_to_where_it_is_read_from_and_nowhere_else() {
+        for definition in &TABLE {
+            let other = match &definition.field {
+                Field::Bool { .. } => Value::Bool(definition.get(&Parameters::default()) == Value::Bool(false)),
+                Field::Integer { range: (min, max), .. } => Value::Integer(i64::from((min + max) / 2 + 1)),
+                Field::Double { range: (min, max), .. } => Value::Double((min + max) / 2.01),
+                Field::String { .. } => Value::from("/some/file"),
+                Field::Choice { choices, .. } => Value::from(choices().last().copied().unwrap()),
+            };
+            let mut parameters = Parameters::default();
+            parameters.set(definition.name, &other).unwrap();
+            for changed in &TABLE {
+                let default = changed.get(&Parameters::default());
+                let expected = if changed.name == definition.name { &other } else { &default };
+                assert_eq!(changed.get(&parameters), *expected, "{} after {}", changed.name, definition.name);
+            }
+        }
+    }
+
+    #[test]
+    fn an_integer_is_taken_for_a_double_and_the_type_stays() {
+        let mut parameters = Parameters::default();
+        parameters.set("emotion.min_confidence", &Value::Integer(1)).unwrap();
+        assert_eq!(parameters.pipeline.attributes.emotion.min_confidence, 1.0);
+        assert_eq!(parameters.get("emotion.min_confidence"), Some(Value::Double(1.0)));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_by_name_and_changes_nothing() {
+        let wide = Value::from("wide");
+        let refusals = [
+            ("detector.scale", Value::Double(1.2), "there is no parameter 'detector.scale'"),
+            ("detector", Value::Double(1.2), "there is no parameter 'detector'"),
+            ("gender.margin", wide, "parameter 'gender.margin' is of type double, got \"wide\""),
+            ("gender.margin", Value::Double(f64::NAN), "parameter 'gender.margin' takes 0 to 1, got NaN"),
+            ("gender.margin", Value::Double(f64::INFINITY), "parameter 'gender.margin' takes 0 to 1, got inf"),
+            ("gender.enabled", Value::Integer(1), "parameter 'gender.enabled' is of type bool, got 1"),
+            ("detector.min_neighbors", Value::Double(2.5), "'detector.min_neighbors' is of type integer, got 2.5"),
+            ("detector.min_neighbors", Value::Integer(i64::MAX), "takes 1 to 50, got 9223372036854775807"),
+            ("detector.scale_factor", Value::Double(1.0), "'detector.scale_factor' takes 1.05 to 2, got 1.0"),
+            ("detector.threads", Value::Integer(99), "parameter 'detector.threads' takes 1 to 64, got 99"),
+            ("detector.cascade", Value::Other("[1, 2]".to_owned()), "is of type string, got [1, 2]"),
+            ("image.reliability", Value::from("maybe"), "one of best_effort, reliable, got \"maybe\""),
+            ("saliency.method", Value::from("lrp"), "one of guided, gradient, grad-cam, got \"lrp\""),
+            ("saliency.target", Value::from("glad"), "one of predicted, angry, disgust,"),
+        ];
+        for (name, value, reason) in refusals {
+            let mut parameters = Parameters::default();
+            let message = parameters.set(name, &value).unwrap_err().to_string();
+            assert!(message.contains(reason), "{message}");
+            assert_eq!(parameters, Parameters::default());
+        }
+    }
+}

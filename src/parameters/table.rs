@@ -1,0 +1,118 @@
+//! The one list of all parameters.
+
+use super::{Definition, Field, Reliability};
+use crate::saliency::{Method, SaliencyTarget};
+
+/// Accessors of a field of plain type.
+macro_rules! field {
+    (bool, $($path:ident).+) => {
+        Field::Bool { get: |p| p.$($path).+, set: |p, value| p.$($path).+ = value }
+    };
+    (integer $range:expr, $($path:ident).+) => {
+        Field::Integer { get: |p| p.$($path).+, set: |p, value| p.$($path).+ = value, range: $range }
+    };
+    (double $range:expr, $($path:ident).+) => {
+        Field::Double { get: |p| p.$($path).+, set: |p, value| p.$($path).+ = value, range: $range }
+    };
+    (string, $($path:ident).+) => {
+        Field::String { get: |p| &p.$($path).+, set: |p, value| p.$($path).+ = value.to_owned() }
+    };
+    // An enum whose `NAMES` pair each variant with its name.
+    (choice $type:ty, $($path:ident).+) => {
+        Field::Choice {
+            get: |p| <$type>::NAMES.iter().find(|(variant, _)| *variant == p.$($path).+).map_or("", |(_, name)| name),
+            set: |p, value| {
+                if let Some((variant, _)) = <$type>::NAMES.iter().find(|(_, name)| *name == value) {
+                    p.$($path).+ = *variant;
+                }
+            },
+            choices: || <$type>::NAMES.iter().map(|(_, name)| *name).collect(),
+        }
+    };
+}
+
+/// A parameter that can be changed while the node runs.
+const fn live(name: &'static str, field: Field, description: &'static str) -> Definition {
+    Definition { name, description, read_only: false, field }
+}
+
+/// A parameter that is fixed once the node runs.
+const fn read_only(name: &'static str, field: Field, description: &'static str) -> Definition {
+    Definition { name, description, read_only: true, field }
+}
+
+const ENABLED: &str = "Whether this attribute is classified at all.";
+const MODEL: &str = "Path of the network's ONNX file; empty for the network that is built in.";
+const MIN_CONFIDENCE: &str = "Probability below which the answer is unknown.";
+const MARGIN: &str = "What is cropped around the face on each side, as a fraction of the face's size.";
+const MIRROR: &str = "Whether the mirrored face is classified too and both answers are averaged: a little better for twice the \
+                      network's time.";
+
+/// Every parameter.
+pub static TABLE: [Definition; 20] = [
+    read_only(
+        "image.reliability",
+        field!(choice Reliability, image.reliability),
+        "Reliability asked of the camera: best_effort is QoS compatible with every camera, reliable only with those that \
+         publish reliably.",
+    ),
+    read_only(
+        "detector.cascade",
+        field!(string, pipeline.detector.cascade),
+        "Path of the Haar cascade; empty for the frontal face cascade of OpenCV's data package.",
+    ),
+    live(
+        "detector.min_face_size",
+        field!(double(0.01, 1.0), pipeline.detector.min_face_size),
+        "Smallest face that is searched for, as a fraction of the image's shorter side: the main lever on CPU time.",
+    ),
+    live(
+        "detector.scale_factor",
+        field!(double(1.05, 2.0), pipeline.detector.scale_factor),
+        "Ratio of one searched face size to the next: nearer to 1 finds more faces and costs more time.",
+    ),
+    live(
+        "detector.min_neighbors",
+        field!(integer(1, 50), pipeline.detector.min_neighbors),
+        "Neighbouring detections that make a face: more of them give fewer false faces and miss more true ones.",
+    ),
+    read_only(
+        "detector.threads",
+        field!(integer(1, 64), pipeline.detector.threads),
+        "Threads that OpenCV may use in this process: more of them shorten the latency, not the CPU time.",
+    ),
+    live("emotion.enabled", field!(bool, pipeline.attributes.emotion.enabled), ENABLED),
+    read_only("emotion.model", field!(string, pipeline.attributes.emotion.model), MODEL),
+    live(
+        "emotion.min_confidence",
+        field!(double(0.0, 1.0), pipeline.attributes.emotion.min_confidence),
+        MIN_CONFIDENCE,
+    ),
+    live("emotion.margin", field!(double(0.0, 1.0), pipeline.attributes.emotion.margin), MARGIN),
+    live("emotion.mirror", field!(bool, pipeline.attributes.emotion.mirror), MIRROR),
+    live("gender.enabled", field!(bool, pipeline.attributes.gender.enabled), ENABLED),
+    read_only("gender.model", field!(string, pipeline.attributes.gender.model), MODEL),
+    live("gender.min_confidence", field!(double(0.0, 1.0), pipeline.attributes.gender.min_confidence), MIN_CONFIDENCE),
+    live("gender.margin", field!(double(0.0, 1.0), pipeline.attributes.gender.margin), MARGIN),
+    live("gender.mirror", field!(bool, pipeline.attributes.gender.mirror), MIRROR),
+    live(
+        "saliency.method",
+        field!(choice Method, saliency.method),
+        "How saliency is computed: guided back-propagation, the plain gradient, or Grad-CAM.",
+    ),
+    live(
+        "saliency.target",
+        field!(choice SaliencyTarget, saliency.target),
+        "The class that is explained: the predicted one of each network, or always this one.",
+    ),
+    live(
+        "saliency.rate",
+        field!(double(0.1, 100.0), saliency.rate),
+        "How many images per second are explained at most.",
+    ),
+    live(
+        "saliency.overlay",
+        field!(bool, saliency.overlay),
+        "Whether image_annotated shows the saliency over the faces; it then comes at saliency.rate.",
+    ),
+];

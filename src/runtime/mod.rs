@@ -1,0 +1,15 @@
+//! Threads, pace and counters around a pipeline, without ROS.
+
+mod counters;
+mod mailbox;
+mod opencv_threads;
+mod pace;
+mod thread;
+mod throttle;
+
+pub use counters::Counters;
+pub use mailbox::Mailbox;
+pub use opencv_threads::{ThreadsError, set_opencv_threads};
+pub use pace::Pace;
+pub use thread::{NamedThread, ThreadError};
+pub use throttle::Throttle;

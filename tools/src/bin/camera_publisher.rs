@@ -1,0 +1,135 @@
+//! Publishes images as a camera driver does: from a camera, a video file, or a picture set in motion.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use clap::Parser;
+use face_attributes_tools::moving_picture::MovingPicture;
+use face_attributes_tools::source::{Source, read_bgr};
+use opencv::core::{Mat, Size, Vector};
+use opencv::imgcodecs::{IMREAD_COLOR, imdecode};
+use opencv::prelude::*;
+use r2r::sensor_msgs::msg::Image;
+use r2r::std_msgs::msg::Header;
+use r2r::{Clock, Node, QosProfile};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// The picture that is set in motion where nothing else is asked for: NASA's portrait of Eileen Collins, public domain.
+const PORTRAIT: &[u8] = include_bytes!("../../../tests/data/astronaut.jpg");
+
+/// The most that a stop has to wait.
+const MAX_WAIT: Duration = Duration::from_millis(100);
+
+/// Publish images on /camera/image_raw: from a camera, a video file, or a picture set in motion.
+#[derive(Parser)]
+struct Args {
+    /// Number N of a camera, the device /dev/videoN.
+    #[arg(long, value_name = "N", conflicts_with_all = ["video", "picture"])]
+    camera: Option<u32>,
+    /// Video file; ends with it.
+    #[arg(long, value_name = "FILE", conflicts_with = "picture")]
+    video: Option<PathBuf>,
+    /// Picture to set in motion, instead of the portrait that is built in.
+    #[arg(long, value_name = "FILE")]
+    picture: Option<PathBuf>,
+    /// Images per second; a camera may give fewer.
+    #[arg(long, default_value_t = 30.0)]
+    rate: f64,
+    /// Width of a moving picture's frames in pixels.
+    #[arg(long, default_value_t = 640, value_parser = clap::value_parser!(i32).range(1..=8192))]
+    width: i32,
+    /// Height of a moving picture's frames in pixels.
+    #[arg(long, default_value_t = 480, value_parser = clap::value_parser!(i32).range(1..=8192))]
+    height: i32,
+    /// ROS arguments, read by ROS itself.
+    #[arg(last = false, hide = true, allow_hyphen_values = true, trailing_var_arg = true)]
+    ros_args: Vec<String>,
+}
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    ensure!((0.1..=1000.0).contains(&args.rate), "--rate takes 0.1 to 1000, got {}", args.rate);
+    let period = Duration::from_secs_f64(1.0 / args.rate);
+    let frames = open(&args)?;
+
+    let mut node = Node::create(r2r::Context::create()?, "camera", "")?;
+    let images = node.create_publisher::<Image>("/camera/image_raw", QosProfile::sensor_data())?;
+    let clock = node.get_ros_clock();
+    let stop = stop_flag()?;
+    // A camera does not wait, but of a file nobody should miss the beginning.
+    while images.get_inter_process_subscription_count()? == 0 && !stop.load(Ordering::Relaxed) {
+        node.spin_once(period.min(MAX_WAIT));
+    }
+    let mut due = Instant::now();
+    for frame in frames {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let now = clock.lock().map_err(|_| anyhow::anyhow!("the clock failed"))?.get_now()?;
+        images.publish(&image_of(&frame?, now)?)?;
+        // A camera slower than the rate sets the pace itself.
+        due = (due + period).max(Instant::now());
+        while let Some(left) = due.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+            node.spin_once(left.min(MAX_WAIT));
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Is set at SIGINT or SIGTERM: only a process that ends by itself frees the shared memory of its images.
+fn stop_flag() -> anyhow::Result<Arc<AtomicBool>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let (mut interrupt, mut terminate) = {
+        let _guard = runtime.enter();
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+    };
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        runtime.block_on(async {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        });
+        flag.store(true, Ordering::Relaxed);
+    })?;
+    Ok(stop)
+}
+
+fn open(args: &Args) -> anyhow::Result<Box<dyn Iterator<Item = anyhow::Result<Mat>>>> {
+    let file = match args.camera {
+        Some(number) => Some(PathBuf::from(format!("/dev/video{number}"))),
+        None => args.video.clone(),
+    };
+    if let Some(file) = file {
+        return Ok(Box::new(Source::open(&file)?.map(|picture| Ok(picture?.bgr))));
+    }
+    let picture = args.picture.as_deref().map_or_else(portrait, |file: &Path| Ok(read_bgr(file)?))?;
+    let frames = MovingPicture::new(picture, Size::new(args.width, args.height));
+    Ok(Box::new(frames.map(|frame| Ok(frame?))))
+}
+
+fn portrait() -> anyhow::Result<Mat> {
+    imdecode(&Vector::<u8>::from_slice(PORTRAIT), IMREAD_COLOR).context("the built-in portrait does not decode")
+}
+
+fn image_of(bgr: &Mat, stamp: Duration) -> anyhow::Result<Image> {
+    let (width, height) = (u32::try_from(bgr.cols())?, u32::try_from(bgr.rows())?);
+    Ok(Image {
+        header: Header { stamp: Clock::to_builtin_time(&stamp), frame_id: "camera_optical_frame".to_owned() },
+        width,
+        height,
+        step: 3 * width,
+        encoding: "bgr8".to_owned(),
+        is_bigendian: 0,
+        data: bgr.data_bytes()?.to_vec(),
+    })
+}

@@ -1,0 +1,150 @@
+//! `face_attributes detect`: the pipeline on images, folders, videos and cameras.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+use face_attributes::attributes::FaceAttributes;
+use face_attributes::draw::draw_faces;
+use face_attributes::frame::Frame;
+use face_attributes::pipeline::{Pipeline, Scene};
+use face_attributes::runtime::set_opencv_threads;
+use face_attributes_tools::parameters::read_parameters;
+use face_attributes_tools::report::{FaceReport, FrameReport};
+use face_attributes_tools::source::{self, Picture, Source};
+use indicatif::ProgressBar;
+use opencv::core::Mat;
+use opencv::imgcodecs::imwrite_def;
+use opencv::prelude::*;
+
+use crate::Outcome;
+use crate::progress::progress_bar;
+
+/// Find and classify the faces in images, folders of images, video files and cameras.
+#[derive(clap::Args)]
+pub struct Args {
+    /// ROS 2 parameter file, the same that the node reads.
+    #[arg(long, value_name = "FILE")]
+    params: Option<PathBuf>,
+    /// Print one JSON object per frame, each on a line of its own.
+    #[arg(long)]
+    json: bool,
+    /// Write each picture with its faces drawn into this folder, which is made if need be.
+    #[arg(long, value_name = "DIR")]
+    annotate: Option<PathBuf>,
+    /// Image files, folders of them, video files, or a camera such as /dev/video0.
+    #[arg(required = true, value_name = "PATH")]
+    inputs: Vec<PathBuf>,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<Outcome> {
+    let parameters = read_parameters(args.params.as_deref())?;
+    if let Some(folder) = &args.annotate {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    }
+    set_opencv_threads(parameters.pipeline.detector.threads)?;
+    let mut detection = Detection {
+        args,
+        pipeline: Pipeline::load(parameters.pipeline)?,
+        progress: progress_bar("pictures"),
+        written: HashSet::new(),
+        failed: false,
+    };
+    for input in &args.inputs {
+        let files = if input.is_dir() { source::images_in(input) } else { Ok(vec![input.clone()]) };
+        match files {
+            Ok(files) => detection.files(&files)?,
+            Err(error) => detection.fail(&error.into()),
+        }
+    }
+    detection.progress.finish_and_clear();
+    Ok(if detection.failed { Outcome::AnInputFailed } else { Outcome::Done })
+}
+
+struct Detection<'a> {
+    args: &'a Args,
+    pipeline: Pipeline,
+    progress: ProgressBar,
+    /// Annotated pictures written so far: files of the same name in different folders must not overwrite each other.
+    written: HashSet<PathBuf>,
+    failed: bool,
+}
+
+impl Detection<'_> {
+    fn files(&mut self, files: &[PathBuf]) -> anyhow::Result<()> {
+        self.progress.inc_length(files.len() as u64);
+        for file in files {
+            self.pipeline.forget_faces();
+            match Source::open(file) {
+                Ok(source) => self.pictures(file, source)?,
+                Err(error) => self.fail(&error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn pictures(&mut self, file: &Path, source: Source) -> anyhow::Result<()> {
+        let count = source.picture_count();
+        // Of each file, one picture is counted already.
+        self.progress.inc_length(count.unwrap_or(1).saturating_sub(1));
+        for (number, picture) in (0..).zip(source) {
+            // A file that fails costs itself only, an output that fails ends the work.
+            match picture.map_err(Into::into).and_then(|picture| Ok((self.process(file, &picture)?, picture.bgr))) {
+                Ok((scene, bgr)) => {
+                    self.print(file, number, &bgr, &scene.faces)?;
+                    self.annotate(file, (count != Some(1)).then_some(number), bgr, &scene.faces)?;
+                    for failure in &scene.failures {
+                        self.fail(&anyhow!("{} frame {number}: {failure}", file.display()));
+                    }
+                }
+                Err(error) => self.fail(&error),
+            }
+            self.progress.inc(1);
+        }
+        Ok(())
+    }
+
+    fn process(&mut self, file: &Path, picture: &Picture) -> anyhow::Result<Scene> {
+        let frame = Frame::from_bgr(&picture.bgr).with_context(|| file.display().to_string())?;
+        self.pipeline.process(&frame, picture.time).with_context(|| file.display().to_string())
+    }
+
+    fn print(&self, file: &Path, number: u64, bgr: &Mat, faces: &[FaceAttributes]) -> anyhow::Result<()> {
+        let report = FrameReport {
+            file: file.display().to_string(),
+            frame: number,
+            width: bgr.cols() as usize,
+            height: bgr.rows() as usize,
+            faces: faces.iter().map(FaceReport::from).collect(),
+        };
+        let line = if self.args.json { serde_json::to_string(&report)? } else { report.to_string() };
+        self.progress.suspend(|| writeln!(io::stdout(), "{line}"))?;
+        Ok(())
+    }
+
+    fn annotate(
+        &mut self,
+        file: &Path,
+        number: Option<u64>,
+        mut bgr: Mat,
+        faces: &[FaceAttributes],
+    ) -> anyhow::Result<()> {
+        let Some(folder) = &self.args.annotate else { return Ok(()) };
+        draw_faces(&mut bgr, faces)?;
+        let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+        let stem = number.map_or_else(|| stem.to_string(), |number| format!("{stem}_{number:06}"));
+        let names = (1..).map(|n| if n == 1 { format!("{stem}_faces.png") } else { format!("{stem}_faces_{n}.png") });
+        let path = names.map(|name| folder.join(name)).find(|path| !self.written.contains(path)).unwrap_or_default();
+        let written = imwrite_def(&path, &bgr).with_context(|| format!("cannot write {}", path.display()))?;
+        anyhow::ensure!(written, "cannot write {}", path.display());
+        self.written.insert(path);
+        Ok(())
+    }
+
+    fn fail(&mut self, error: &anyhow::Error) {
+        self.failed = true;
+        self.progress.suspend(|| eprintln!("error: {error:#}"));
+    }
+}

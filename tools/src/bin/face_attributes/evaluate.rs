@@ -1,0 +1,178 @@
+//! `face_attributes evaluate`: how often a network is right on labelled faces.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use face_attributes::attributes::ClassifierParameters;
+use face_attributes::attributes::{Attribute, Emotion, Gender};
+use face_attributes::attributes::{BuiltIn, Classifier};
+use face_attributes::parameters::Parameters;
+use face_attributes_tools::dataset::{Dataset, DatasetSpec, Labelled, LeftOut};
+use face_attributes_tools::evaluation::calibration::{Calibration, fit_temperature, with_temperature};
+use face_attributes_tools::evaluation::card::{Described, ModelCard, ModelFacts};
+use face_attributes_tools::evaluation::plot::{plot_confusion_matrix, plot_reliability};
+use face_attributes_tools::evaluation::report::{EvaluationReport, percent};
+use face_attributes_tools::evaluation::{Evaluation, evaluate};
+use face_attributes_tools::parameters::read_parameters;
+use face_attributes_tools::task::Task;
+use serde::Serialize;
+
+use crate::Outcome;
+use crate::progress::progress_bar;
+
+/// Measure how often a network is right on labelled pictures that each show one face and little else.
+#[derive(clap::Args)]
+pub struct Args {
+    /// What to classify.
+    #[arg(long)]
+    task: Task,
+    #[command(flatten)]
+    data: DatasetSpec,
+    /// What to add around the picture on each side, as a fraction of its longer side, by continuing its border; 0.4 for
+    /// utkface, whose pictures are cut close to the face, and 0 for the others, where nothing is given.
+    #[arg(long, value_name = "FRACTION")]
+    margin: Option<f64>,
+    /// Whether to average the answers to each picture and to its mirror image; as the node does where nothing is given.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    mirror: Option<bool>,
+    /// ROS 2 parameter file, the same that the node reads; only the network and whether it looks at mirror images are
+    /// taken from it, as the rest is for faces that were found in a larger picture.
+    #[arg(long, value_name = "FILE")]
+    params: Option<PathBuf>,
+    /// ONNX file of the network, in place of the one built in and of the parameter file's.
+    #[arg(long, value_name = "FILE")]
+    model: Option<String>,
+    /// Print the figures as one JSON object.
+    #[arg(long)]
+    json: bool,
+    /// Draw the confusion matrix into this file.
+    #[arg(long, value_name = "FILE.png")]
+    plot: Option<PathBuf>,
+    /// Draw accuracy over confidence into this file.
+    #[arg(long, value_name = "FILE.png")]
+    plot_reliability: Option<PathBuf>,
+    /// Write a model card about the network into this file, and the picture of its reliability beside it.
+    #[arg(long, value_name = "FILE.md")]
+    card: Option<PathBuf>,
+    /// What the card says of the data: what they are, who published them and on which terms. Needed for folders, which say
+    /// nothing of themselves.
+    #[arg(long, value_name = "TEXT", requires = "card")]
+    data_description: Option<String>,
+    /// Find the temperature that makes the network's confidence fit these data best, each picture as it is. Use other data
+    /// than those on which calibration is reported.
+    #[arg(long, conflicts_with_all = ["mirror", "card"])]
+    fit_temperature: bool,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<Outcome> {
+    match args.task {
+        Task::Emotion => run_task::<Emotion>(args),
+        Task::Gender => run_task::<Gender>(args),
+    }
+}
+
+fn run_task<A: BuiltIn + Labelled + Described>(args: &Args) -> anyhow::Result<Outcome> {
+    let parameters = parameters::<A>(args)?;
+    let parameters = args.task.parameters(&parameters.pipeline.attributes);
+    let dataset = args.data.load::<A>()?;
+    let model = ModelFacts::load::<A>(parameters.model_path())?;
+    let classifier = Classifier::load(parameters.model_path())?;
+    let evaluation = measure(&classifier, &dataset, parameters);
+    let report = EvaluationReport::new(&evaluation);
+    print(args, &evaluation, &report)?;
+    if let Some(path) = &args.plot {
+        plot_confusion_matrix(&evaluation.confusion(), path)?;
+    }
+    if let Some(path) = &args.plot_reliability {
+        plot_reliability(A::TASK, &report.calibration, path)?;
+    }
+    if let Some(path) = &args.card {
+        let data = args.data_description.as_ref().unwrap_or(&dataset.description);
+        let ClassifierParameters { margin, mirror, .. } = *parameters;
+        ModelCard { model, data, left_out: &dataset.left_out, margin, mirror, report: &report }.write::<A>(path)?;
+    }
+    Ok(if evaluation.failed > 0 { Outcome::AnInputFailed } else { Outcome::Done })
+}
+
+/// The parameters with the options in place of what the file says.
+fn parameters<A: Attribute>(args: &Args) -> anyhow::Result<Parameters> {
+    let margin = args.margin.unwrap_or(args.data.format.default_margin());
+    let mut parameters = read_parameters(args.params.as_deref())?;
+    parameters.set(&format!("{}.margin", A::TASK), &margin.into())?;
+    if let Some(mirror) = args.mirror.or(args.fit_temperature.then_some(false)) {
+        parameters.set(&format!("{}.mirror", A::TASK), &mirror.into())?;
+    }
+    if let Some(model) = &args.model {
+        parameters.set(&format!("{}.model", A::TASK), &model.as_str().into())?;
+    }
+    Ok(parameters)
+}
+
+fn measure<A: BuiltIn>(
+    classifier: &Classifier<A>,
+    dataset: &Dataset<A>,
+    parameters: &ClassifierParameters,
+) -> Evaluation<A> {
+    let progress = progress_bar("pictures");
+    progress.set_length(dataset.samples.len() as u64);
+    dataset.refused.iter().for_each(|error| eprintln!("error: {error}"));
+    for LeftOut { what, count } in dataset.left_out.iter().filter(|left_out| left_out.count > 0) {
+        eprintln!("left out: {count} {what}");
+    }
+    let evaluation = evaluate(classifier, dataset, parameters, |error| {
+        if let Some(error) = error {
+            progress.suspend(|| eprintln!("error: {error}"));
+        }
+        progress.inc(1);
+    });
+    progress.finish_and_clear();
+    evaluation
+}
+
+fn print<A: Attribute>(args: &Args, evaluation: &Evaluation<A>, report: &EvaluationReport) -> anyhow::Result<()> {
+    let temperature = args.fit_temperature.then(|| TemperatureFit::new(evaluation));
+    let text = match (args.json, &temperature) {
+        (true, _) => serde_json::to_string(&Output { report, temperature })?,
+        (false, None) => report.to_string(),
+        (false, Some(temperature)) => format!("{report}\n{}", temperature.to_text()),
+    };
+    writeln!(io::stdout(), "{text}")?;
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct Output<'a> {
+    #[serde(flatten)]
+    report: &'a EvaluationReport,
+    /// Only where it was asked for.
+    #[serde(flatten)]
+    temperature: Option<TemperatureFit>,
+}
+
+#[derive(Serialize)]
+struct TemperatureFit {
+    /// `None` where none fits.
+    temperature: Option<f64>,
+    /// What calibration would be at this temperature, on the same data.
+    calibration_at_temperature: Option<Calibration>,
+}
+
+impl TemperatureFit {
+    fn new<A: Attribute>(evaluation: &Evaluation<A>) -> Self {
+        let temperature = fit_temperature(&evaluation.predictions);
+        let calibration_at_temperature =
+            temperature.map(|temperature| Calibration::of(&with_temperature(&evaluation.predictions, temperature)));
+        Self { temperature, calibration_at_temperature }
+    }
+
+    fn to_text(&self) -> String {
+        let (Some(temperature), Some(calibration)) = (self.temperature, &self.calibration_at_temperature) else {
+            return "no temperature fits these data best".to_owned();
+        };
+        format!(
+            "temperature {temperature:.4}: expected calibration error {}, negative log-likelihood {:.3} on these data",
+            percent(calibration.expected_error),
+            calibration.negative_log_likelihood.unwrap_or_default(),
+        )
+    }
+}

@@ -1,0 +1,13 @@
+//! Tools around `face_attributes` for people without a robot and for studies: pictures from files, videos and cameras, labelled
+//! data, evaluation, occlusion studies and reports. The command line is built from them. Nothing here is part of the robot's
+//! build.
+
+pub mod dataset;
+pub mod evaluation;
+pub mod mean_picture;
+pub mod moving_picture;
+pub mod occlusion;
+pub mod parameters;
+pub mod report;
+pub mod source;
+pub mod task;

@@ -1,0 +1,92 @@
+//! What was found in a picture, as data for other programs and as text for people.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use face_attributes::attributes::FaceAttributes;
+use face_attributes::attributes::{Attribute, Estimate};
+use face_attributes::faces::BoundingBox;
+
+/// What was found in one picture; serialises to one JSON object.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FrameReport {
+    /// The file or device that the picture comes from.
+    pub file: String,
+    /// The picture's number within it, from 0.
+    pub frame: u64,
+    /// Width of the picture in pixels.
+    pub width: usize,
+    /// Height of the picture in pixels.
+    pub height: usize,
+    /// The faces, from left to right.
+    pub faces: Vec<FaceReport>,
+}
+
+/// One face.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FaceReport {
+    /// The same from frame to frame of a video while the face is followed.
+    pub id: String,
+    /// Where the face is, in pixels of the picture.
+    pub roi: RoiReport,
+    /// `null` where emotions are not classified.
+    pub emotion: Option<EstimateReport>,
+    /// `null` where gender is not classified.
+    pub gender: Option<EstimateReport>,
+}
+
+/// A box in pixels, from the picture's top left corner.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "as in BoundingBox")]
+pub struct RoiReport {
+    pub x: i32,
+    pub y: i32,
+    pub width: i32,
+    pub height: i32,
+}
+
+/// A network's answer.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct EstimateReport {
+    /// The name of the class, or `unknown`.
+    pub label: &'static str,
+    /// The probability of the most probable class, 0 to 1.
+    pub confidence: f32,
+    /// One probability per class, in the network's order.
+    pub probabilities: Vec<f32>,
+}
+
+impl From<&FaceAttributes> for FaceReport {
+    fn from(face: &FaceAttributes) -> Self {
+        let BoundingBox { x, y, width, height } = face.roi;
+        Self {
+            id: face.id.to_string(),
+            roi: RoiReport { x, y, width, height },
+            emotion: face.emotion.as_ref().map(EstimateReport::from),
+            gender: face.gender.as_ref().map(EstimateReport::from),
+        }
+    }
+}
+
+impl<A: Attribute> From<&Estimate<A>> for EstimateReport {
+    fn from(estimate: &Estimate<A>) -> Self {
+        Self { label: estimate.name(), confidence: estimate.confidence, probabilities: estimate.probabilities.clone() }
+    }
+}
+
+impl fmt::Display for FrameReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, frame, width, height, faces } = self;
+        let faces_word = if faces.len() == 1 { "face" } else { "faces" };
+        write!(f, "{file} frame {frame}, {width}x{height}: {} {faces_word}", faces.len())?;
+        for face in faces {
+            let RoiReport { x, y, width, height } = face.roi;
+            write!(f, "\n  {} at {x},{y} of {width}x{height}", face.id)?;
+            for estimate in [&face.emotion, &face.gender].into_iter().flatten() {
+                write!(f, ", {} {:.0}%", estimate.label, 100.0 * estimate.confidence)?;
+            }
+        }
+        Ok(())
+    }
+}
