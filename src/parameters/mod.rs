@@ -1,17 +1,29 @@
 //! Everything a user can tune. The ROS node and the command line read the same parameters from the same file.
 //!
 //! Each stage owns the struct of its parameters with their defaults. [`TABLE`] is the one list of all of them: name, type,
-//! range, choices, description, and how each is read and written. The node's parameter services, [`file`](mod@file) and the
-//! README's table (by a test) follow it.
+//! range, choices, description, and how each is read and written. The node's parameter services, [`configure`] and the
+//! README's table (by a test) follow it. [`configure`] reads parameter files and arguments with rcl's rules.
 
 mod definition;
-pub mod file;
+mod file;
+mod nearest;
+mod overrides;
+mod rule;
+mod scalar;
 mod table;
+mod target;
 mod value;
+mod yaml;
 
 pub use definition::{Definition, Field, ParameterError};
+pub use file::ParameterFileError;
+pub use nearest::nearest;
+pub use overrides::{ConfigurationError, Configured, NODE_NAME, Origin, Source, Warning, configure};
+pub use rule::{Rule, RuleError, is_token};
 pub use table::TABLE;
+pub use target::NodeTarget;
 pub use value::{Kind, Value};
+pub use yaml::YamlError;
 
 use crate::pipeline::PipelineParameters;
 use crate::saliency::SaliencyParameters;
@@ -105,6 +117,14 @@ mod tests {
                 assert_eq!(changed.get(&parameters), *expected, "{} after {}", changed.name, definition.name);
             }
         }
+    }
+
+    #[test]
+    fn the_file_that_ships_holds_the_defaults() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config/face_attributes.yaml");
+        let node = NodeTarget::FullName(format!("/{NODE_NAME}"));
+        let configured = configure(&[Source::File(path)], &node).unwrap();
+        assert_eq!((configured.parameters, configured.warnings), (Parameters::default(), Vec::new()));
     }
 
     #[test]

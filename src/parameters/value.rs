@@ -71,3 +71,16 @@ impl From<&str> for Value {
         Self::String(value.to_owned())
     }
 }
+
+impl Value {
+    /// Its type; `None` for what no parameter of this node takes.
+    pub fn kind(&self) -> Option<Kind> {
+        match self {
+            Self::Bool(_) => Some(Kind::Bool),
+            Self::Integer(_) => Some(Kind::Integer),
+            Self::Double(_) => Some(Kind::Double),
+            Self::String(_) => Some(Kind::String),
+            Self::Other(_) => None,
+        }
+    }
+}

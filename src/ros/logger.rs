@@ -1,6 +1,8 @@
-//! Sends the library's log records to ROS' log: the console and the log file through rcutils, and the topic `/rosout`.
+//! Sends the log records of this package to ROS' log: the console and the log file through rcutils, and the topic `/rosout`.
 
-use std::sync::Mutex;
+use std::cell::Cell;
+use std::ffi::CString;
+use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
@@ -8,17 +10,32 @@ use r2r::builtin_interfaces::msg::Time;
 use r2r::rcl_interfaces::msg::Log as LogMessage;
 use r2r::{LogSeverity, Node, Publisher, QosProfile};
 
-/// Targets of this package, whose debug messages are let through; ROS filters them by `--ros-args --log-level`.
+use crate::rcutils;
+
+/// Targets of this package, whose debug records are let through; ROS filters them by `--ros-args --log-level`.
 const OWN_TARGETS: &str = "face_attributes";
 
 /// As rcl's nodes keep for those who come late to `/rosout`.
 const ROSOUT_DEPTH: usize = 1000;
 
+thread_local! {
+    /// Whether this thread is logging: r2r logs while it logs, and waits for itself where it is entered again.
+    static IS_LOGGING: Cell<bool> = const { Cell::new(false) };
+}
+
 struct RosLogger {
     /// The name under which the node logs.
     node: String,
-    /// r2r's nodes do not publish their log themselves.
-    rosout: Mutex<Publisher<LogMessage>>,
+    node_c: CString,
+    outputs: Mutex<Outputs>,
+}
+
+/// Where records go, one after the other.
+struct Outputs {
+    /// `None` where `--disable-rosout-logs` was given. r2r's nodes do not publish their log themselves.
+    rosout: Option<Publisher<LogMessage>>,
+    /// Whether rcutils cannot log, for example where an environment variable of its own has no valid value.
+    is_console_broken: bool,
 }
 
 /// Makes ROS' log the process's log.
@@ -27,8 +44,10 @@ struct RosLogger {
 /// Where `/rosout` cannot be published or a logger is set already.
 pub fn forward_to_ros(node: &mut Node) -> anyhow::Result<()> {
     let qos = QosProfile::default().reliable().transient_local().keep_last(ROSOUT_DEPTH);
-    let rosout = Mutex::new(node.create_publisher("/rosout", qos)?);
-    log::set_boxed_logger(Box::new(RosLogger { node: node.logger().to_owned(), rosout }))?;
+    let rosout = if rcutils::is_rosout_enabled() { Some(node.create_publisher("/rosout", qos)?) } else { None };
+    let outputs = Mutex::new(Outputs { rosout, is_console_broken: false });
+    let name = node.logger().to_owned();
+    log::set_boxed_logger(Box::new(RosLogger { node_c: CString::new(name.clone())?, node: name, outputs }))?;
     log::set_max_level(LevelFilter::Debug);
     Ok(())
 }
@@ -43,28 +62,49 @@ impl Log for RosLogger {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let severity = match record.level() {
-            Level::Error => LogSeverity::Error,
-            Level::Warn => LogSeverity::Warn,
-            Level::Info => LogSeverity::Info,
-            Level::Debug | Level::Trace => LogSeverity::Debug,
-        };
-        // ROS takes C strings, in which a zero byte ends the text.
-        let message = record.args().to_string().replace('\0', "\\0");
-        r2r::log(&message, &self.node, record.file().unwrap_or_default(), record.line().unwrap_or(0), severity);
-        // Not where publishing itself logs, and not debug messages, which rcutils may be told to leave out.
-        if record.level() <= Level::Info
-            && let Ok(rosout) = self.rosout.try_lock()
-        {
-            // There is nobody left to tell should this fail; the console has the message.
-            let _ = rosout.publish(&self.rosout_message(record, message));
+        if IS_LOGGING.replace(true) {
+            print_plainly(record.level(), record.target(), &record.args().to_string());
+            return;
         }
+        // ROS takes C strings, in which a zero byte ends the text.
+        let text = record.args().to_string().replace('\0', "\\0");
+        let mut outputs = self.outputs.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_enabled(&outputs, record.level()) {
+            self.print(&mut outputs, record, &text);
+            if let Some(rosout) = &outputs.rosout {
+                // There is nobody left to tell should this fail; the console has the record.
+                let _ = rosout.publish(&self.rosout_message(record, text));
+            }
+        }
+        drop(outputs);
+        IS_LOGGING.set(false);
     }
 
     fn flush(&self) {}
 }
 
 impl RosLogger {
+    /// Whether `--log-level` lets the record through; from info on where rcutils cannot say.
+    fn is_enabled(&self, outputs: &Outputs, level: Level) -> bool {
+        if outputs.is_console_broken { level <= Level::Info } else { rcutils::is_enabled(&self.node_c, level) }
+    }
+
+    fn print(&self, outputs: &mut Outputs, record: &Record, text: &str) {
+        if !outputs.is_console_broken {
+            let severity = match record.level() {
+                Level::Error => LogSeverity::Error,
+                Level::Warn => LogSeverity::Warn,
+                Level::Info => LogSeverity::Info,
+                Level::Debug | Level::Trace => LogSeverity::Debug,
+            };
+            r2r::log(text, &self.node, record.file().unwrap_or_default(), record.line().unwrap_or(0), severity);
+            outputs.is_console_broken = !rcutils::is_initialized();
+        }
+        if outputs.is_console_broken {
+            print_plainly(record.level(), &self.node, text);
+        }
+    }
+
     fn rosout_message(&self, record: &Record, msg: String) -> LogMessage {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let level = match record.level() {
@@ -83,4 +123,9 @@ impl RosLogger {
             line: record.line().unwrap_or(0),
         }
     }
+}
+
+/// Prints to stderr in the form of ROS' console, without ROS.
+fn print_plainly(level: Level, name: &str, text: &str) {
+    eprintln!("[{level}] [{name}]: {text}");
 }

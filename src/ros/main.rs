@@ -1,10 +1,40 @@
-//! The ROS 2 node `face_attributes`.
+//! The ROS 2 node `face_attributes`: receives images, hands the newest to the pipeline, publishes what is in the scene.
+//!
+//! Threads: `ros_spin` talks to DDS; per camera, `inference` runs the pipeline and publishes, and `saliency` explains what was
+//! published; the main thread moves images from the first to the second, answers the parameter services, and waits for the
+//! signal to stop. Slow work makes images drop, never queue.
+
+mod arguments;
+mod camera;
+mod input;
+mod logger;
+mod node;
+mod output;
+mod parameter_services;
+mod parameters;
+mod rcutils;
+mod silence;
+mod spinner;
 
 use std::process::ExitCode;
 
+use arguments::{HELP, Request, VERSION};
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    match face_attributes::ros::run().await {
+    let result = match arguments::parse(std::env::args_os().skip(1)) {
+        Ok(Request::Run(sources)) => node::run(&sources).await,
+        Ok(Request::Help) => {
+            print!("{HELP}");
+            Ok(())
+        }
+        Ok(Request::Version) => {
+            println!("{VERSION}");
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("face_attributes_node: {error:#}");

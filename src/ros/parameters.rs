@@ -1,160 +1,152 @@
-//! Serves the library's parameters as ROS parameters: declared, described, checked, changed while the node runs.
+//! The node's parameters while it runs: one snapshot, which a set replaces as a whole.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use r2r::indexmap::IndexMap;
-use r2r::{Node, Parameter, ParameterValue, RosParams};
-use serde_json::Value;
+use face_attributes::parameters::{Kind, ParameterError, Parameters, Value};
 
-use crate::parameters::file::{is_of_every_node, read_values, section_matches};
-use crate::parameters::{Definition, ParameterError, Parameters};
+/// The parameter that every ROS node has: whether its clock follows `/clock`.
+pub const USE_SIM_TIME: &str = "use_sim_time";
+
+/// Why a set was refused; the old values stay.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum SetError {
+    #[error(transparent)]
+    Parameter(#[from] ParameterError),
+    #[error("parameter '{name}' is read at the start only; change the parameter file and restart the node")]
+    ReadOnly { name: String },
+}
 
 /// The parameters as they are now; clones share them.
-#[derive(Clone)]
-pub struct SharedParameters(Arc<Mutex<Served>>);
+#[derive(Debug, Clone)]
+pub struct SharedParameters {
+    current: Arc<Mutex<Arc<Parameters>>>,
+    use_sim_time: bool,
+}
 
 impl SharedParameters {
-    /// Takes the values of the parameter file and the command line, refuses what does not fit, and serves the parameters.
-    ///
-    /// The future answers the parameter services; somebody has to await it.
+    /// The parameters with which the node starts.
+    pub fn new(parameters: Parameters, use_sim_time: bool) -> Self {
+        Self { current: Arc::new(Mutex::new(Arc::new(parameters))), use_sim_time }
+    }
+
+    /// A snapshot of all parameters.
+    pub fn get(&self) -> Arc<Parameters> {
+        Arc::clone(&self.lock())
+    }
+
+    /// The value of one parameter, also of [`USE_SIM_TIME`].
+    pub fn value(&self, name: &str) -> Option<Value> {
+        if name == USE_SIM_TIME { Some(Value::Bool(self.use_sim_time)) } else { self.lock().get(name) }
+    }
+
+    /// Changes parameters, all of them or none. A snapshot has either all of the changes or none.
     ///
     /// # Errors
-    /// Names the parameter that there is not, or whose value is of the wrong type or out of range.
-    pub fn declare(node: &mut Node) -> anyhow::Result<(Self, impl Future<Output = ()> + Send + use<>)> {
-        add_values_that_r2r_overlooks(node)?;
-        let given: Vec<_> = lock(&node.params).keys().cloned().collect();
-        let definitions = Parameters::definitions();
-        for name in given.into_iter().filter(|name| !is_of_every_node(name)) {
-            anyhow::ensure!(definitions.iter().any(|d| d.name == name), ParameterError::Unknown { name });
-        }
-        let served = Arc::new(Mutex::new(Served { parameters: Parameters::default(), is_running: false }));
-        let (services, _changes) = node.make_derived_parameter_handler(served.clone())?;
-        lock(&served).is_running = true;
-        Ok((Self(served), services))
-    }
-
-    /// The parameters as they are now.
-    pub fn get(&self) -> Parameters {
-        lock(&self.0).parameters.clone()
-    }
-}
-
-fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A value is swapped in whole, so that even a poisoned lock guards a good one.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Of a parameter file, r2r takes the sections `/**` and those under the node's plain or full name. rcl allows for more:
-/// `/robot/*`, `/**/face_attributes`, names nested in namespaces. What r2r has found, or the command line gave, stays.
-fn add_values_that_r2r_overlooks(node: &Node) -> anyhow::Result<()> {
-    let full_name = node.fully_qualified_name()?;
-    let arguments: Vec<_> = std::env::args_os().collect();
-    for pair in arguments.windows(2).filter(|pair| pair[0] == "--params-file") {
-        let values = read_values(Path::new(&pair[1]), |section| section_matches(section, &full_name))?;
-        for (name, value) in values.unwrap_or_default() {
-            let value = ros_from_json(&value).unwrap_or(ParameterValue::NotSet);
-            lock(&node.params).entry(name).or_insert_with(|| Parameter::new(value));
-        }
-    }
-    Ok(())
-}
-
-struct Served {
-    parameters: Parameters,
-    /// From then on, what is read at the start only can no longer be changed.
-    is_running: bool,
-}
-
-impl Served {
-    fn with(&self, name: &str, value: &ParameterValue) -> r2r::Result<Parameters> {
-        let refuse = |msg: String| r2r::Error::ParameterValueConv { name: name.to_owned(), msg };
-        let value = match value {
-            ParameterValue::Double(number) if !number.is_finite() => {
-                return Err(refuse(format!("{number} is not a finite number")));
+    /// [`SetError`] for the first change that is refused.
+    pub fn set(&self, changes: &[(&str, Value)]) -> Result<(), SetError> {
+        let mut current = self.lock();
+        let mut changed = Parameters::clone(&current);
+        for (name, value) in changes {
+            if *name == USE_SIM_TIME {
+                self.check_sim_time(value)?;
+                continue;
             }
-            value => json_from_ros(value).ok_or_else(|| refuse(format!("no parameter is a {}", value.type_name())))?,
-        };
-        let changed = self.parameters.with(name, value).map_err(|error| refuse(error.to_string()))?;
-        let is_fixed = self.is_running && Parameters::definitions().iter().any(|d| d.name == name && d.read_only);
-        if is_fixed && changed != self.parameters {
-            return Err(refuse(
-                "it is read at the start only; change the parameter file and restart the node".to_owned(),
-            ));
-        }
-        Ok(changed)
-    }
-}
-
-impl RosParams for Served {
-    fn register_parameters(
-        &mut self,
-        _prefix: &str,
-        _param: Option<Parameter>,
-        params: &mut IndexMap<String, Parameter>,
-    ) -> r2r::Result<()> {
-        for definition in Parameters::definitions() {
-            if let Some(given) = params.shift_remove(&definition.name) {
-                self.set_parameter(&definition.name, &given.value)?;
+            changed.set(name, value)?;
+            let is_read_only = Parameters::definition(name).is_some_and(|definition| definition.read_only);
+            if is_read_only && changed.get(name) != current.get(name) {
+                return Err(SetError::ReadOnly { name: (*name).to_owned() });
             }
-            let value = self.get_parameter(&definition.name)?;
-            params.insert(definition.name.clone(), Parameter { value, description: description(&definition) });
         }
+        if changed == **current {
+            return Ok(());
+        }
+        for (name, _) in changes.iter().filter(|(name, _)| changed.get(name) != current.get(name)) {
+            log::info!(
+                "parameter {name} is now {}",
+                changed.get(name).map_or(String::new(), |value| value.to_string())
+            );
+        }
+        *current = Arc::new(changed);
         Ok(())
     }
 
-    fn get_parameter(&mut self, name: &str) -> r2r::Result<ParameterValue> {
-        let value = self.parameters.get(name).as_ref().and_then(ros_from_json);
-        value.ok_or_else(|| r2r::Error::InvalidParameterName { name: name.to_owned() })
-    }
-
-    fn set_parameter(&mut self, name: &str, value: &ParameterValue) -> r2r::Result<()> {
-        let changed = self.with(name, value)?;
-        if changed != self.parameters {
-            log::info!("parameter {name} is now {}", changed.get(name).unwrap_or_default());
-            self.parameters = changed;
+    fn check_sim_time(&self, value: &Value) -> Result<(), SetError> {
+        match value {
+            Value::Bool(value) if *value == self.use_sim_time => Ok(()),
+            Value::Bool(_) => Err(SetError::ReadOnly { name: USE_SIM_TIME.to_owned() }),
+            got => Err(ParameterError::Type { name: USE_SIM_TIME, expected: Kind::Bool, got: got.clone() }.into()),
         }
-        Ok(())
     }
 
-    fn check_parameter(&self, name: &str, value: &ParameterValue) -> r2r::Result<()> {
-        self.with(name, value).map(|_| ())
+    fn lock(&self) -> MutexGuard<'_, Arc<Parameters>> {
+        // A snapshot is swapped in whole, so that even a poisoned lock guards a good one.
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What `ros2 param describe` shows. r2r's descriptors have no field for a range, so the text says it.
-fn description(definition: &Definition) -> &'static str {
-    let Definition { description, range, choices, read_only, .. } = definition;
-    let mut text = description.clone();
-    if let Some((min, max)) = range {
-        text += &format!(" From {min} to {max}.");
-    }
-    if !choices.is_empty() {
-        text += &format!(" One of: {}.", choices.join(", "));
-    }
-    if *read_only {
-        text += " Read at the start only.";
-    }
-    // r2r wants descriptions that live as long as the program; there are a handful, made once.
-    text.leak()
-}
+#[cfg(test)]
+mod tests {
+    use std::thread;
 
-fn json_from_ros(value: &ParameterValue) -> Option<Value> {
-    match value {
-        ParameterValue::Bool(value) => Some((*value).into()),
-        ParameterValue::Integer(value) => Some((*value).into()),
-        ParameterValue::Double(value) => Some((*value).into()),
-        ParameterValue::String(value) => Some(value.as_str().into()),
-        _ => None,
-    }
-}
+    use super::*;
 
-fn ros_from_json(value: &Value) -> Option<ParameterValue> {
-    match value {
-        Value::Bool(value) => Some(ParameterValue::Bool(*value)),
-        Value::Number(number) if number.is_i64() => number.as_i64().map(ParameterValue::Integer),
-        Value::Number(number) => number.as_f64().map(ParameterValue::Double),
-        Value::String(value) => Some(ParameterValue::String(value.clone())),
-        _ => None,
+    fn shared() -> SharedParameters {
+        SharedParameters::new(Parameters::default(), false)
+    }
+
+    #[test]
+    fn changes_are_made_together_or_not_at_all() {
+        let parameters = shared();
+        let before = parameters.get();
+        let refused = parameters.set(&[("detector.min_neighbors", 3.into()), ("gender.margin", (-0.1).into())]);
+        assert!(matches!(refused, Err(SetError::Parameter(ParameterError::Range { name: "gender.margin", .. }))));
+        assert_eq!(parameters.get(), before);
+        parameters.set(&[("detector.min_neighbors", 3.into()), ("gender.margin", 0.1.into())]).unwrap();
+        assert_eq!(parameters.value("detector.min_neighbors"), Some(3.into()));
+        assert_eq!(parameters.value("gender.margin"), Some(0.1.into()));
+        assert_eq!(*before, Parameters::default());
+    }
+
+    #[test]
+    fn a_snapshot_never_shows_a_set_half_done() {
+        let parameters = shared();
+        let setter = thread::spawn({
+            let parameters = parameters.clone();
+            move || {
+                for n in 1..=2000 {
+                    let value = Value::Double(f64::from(n) / 2000.0);
+                    parameters.set(&[("emotion.margin", value.clone()), ("gender.margin", value)]).unwrap();
+                }
+            }
+        });
+        parameters.set(&[("gender.margin", 0.0.into())]).unwrap();
+        while !setter.is_finished() {
+            let snapshot = parameters.get();
+            let attributes = &snapshot.pipeline.attributes;
+            // The set above may come in between the others; it is the only one that makes them differ.
+            assert!(attributes.emotion.margin == attributes.gender.margin || attributes.gender.margin == 0.0);
+        }
+        setter.join().unwrap();
+    }
+
+    #[test]
+    fn an_integer_that_is_set_where_a_double_is_expected_is_reported_as_a_double() {
+        let parameters = shared();
+        parameters.set(&[("gender.margin", Value::Integer(1))]).unwrap();
+        assert_eq!(parameters.value("gender.margin"), Some(Value::Double(1.0)));
+    }
+
+    #[test]
+    fn what_is_read_at_the_start_keeps_its_value_and_may_be_set_to_it() {
+        let parameters = shared();
+        let refusal = parameters.set(&[("emotion.model", "other.onnx".into())]).unwrap_err().to_string();
+        assert!(refusal.contains("'emotion.model' is read at the start only"), "{refusal}");
+        assert!(parameters.set(&[("detector.threads", 2.into())]).is_err());
+        assert!(parameters.set(&[(USE_SIM_TIME, true.into())]).is_err());
+        assert!(parameters.set(&[(USE_SIM_TIME, "yes".into())]).is_err());
+        parameters
+            .set(&[("emotion.model", "".into()), ("detector.threads", 1.into()), (USE_SIM_TIME, false.into())])
+            .unwrap();
+        assert_eq!(*parameters.get(), Parameters::default());
     }
 }

@@ -32,7 +32,7 @@ impl Silence {
             self.since = now;
             log::warn!(
                 "no image for {} s; images are published on: {}. Remap with -r image:=TOPIC; a reliable subscription \
-                 (image.reliability) hears no best_effort publisher",
+                 (image.reliability) is not QoS compatible with a best_effort publisher",
                 PATIENCE.as_secs(),
                 image_topics(node).unwrap_or_else(|error| format!("unknown ({error})"))
             );

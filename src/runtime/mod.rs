@@ -1,6 +1,7 @@
 //! Threads, pace and counters around a pipeline, without ROS.
 
 mod counters;
+mod in_order;
 mod mailbox;
 mod opencv_threads;
 mod pace;
@@ -8,6 +9,7 @@ mod thread;
 mod throttle;
 
 pub use counters::Counters;
+pub use in_order::InOrder;
 pub use mailbox::Mailbox;
 pub use opencv_threads::{ThreadsError, set_opencv_threads};
 pub use pace::Pace;

@@ -17,17 +17,17 @@ pub enum ThreadError {
 
 /// A thread with a name, which `ps -T` and debuggers show.
 #[derive(Debug)]
-pub struct NamedThread {
+pub struct NamedThread<T> {
     name: String,
-    handle: JoinHandle<()>,
+    handle: JoinHandle<T>,
 }
 
-impl NamedThread {
+impl<T: Send + 'static> NamedThread<T> {
     /// Starts a thread.
     ///
     /// # Errors
     /// [`ThreadError::Start`] where the system refuses one more.
-    pub fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<Self, ThreadError> {
+    pub fn spawn(name: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<Self, ThreadError> {
         let name = name.to_owned();
         match Builder::new().name(name.clone()).spawn(work) {
             Ok(handle) => Ok(Self { name, handle }),
@@ -35,11 +35,11 @@ impl NamedThread {
         }
     }
 
-    /// Waits for the end of the thread.
+    /// Waits for the end of the thread and takes its result.
     ///
     /// # Errors
     /// [`ThreadError::Panicked`] has the message of its panic.
-    pub fn join(self) -> Result<(), ThreadError> {
+    pub fn join(self) -> Result<T, ThreadError> {
         let Self { name, handle } = self;
         handle.join().map_err(|payload| ThreadError::Panicked { name, reason: panic_message(&*payload).to_owned() })
     }
@@ -55,12 +55,17 @@ mod tests {
     #[test]
     fn a_thread_has_its_name_and_its_panic_is_an_error() {
         let (sender, name) = mpsc::channel();
-        let thread = NamedThread::spawn("worker", move || {
+        let thread = NamedThread::<()>::spawn("worker", move || {
             sender.send(thread::current().name().map(str::to_owned)).unwrap();
             panic!("as {}", "said");
         });
         let error = thread.unwrap().join().unwrap_err().to_string();
         assert_eq!(error, "the thread worker failed: as said");
         assert_eq!(name.recv().unwrap().as_deref(), Some("worker"));
+    }
+
+    #[test]
+    fn the_end_of_a_thread_gives_its_result() {
+        assert_eq!(NamedThread::spawn("worker", || 7).unwrap().join().unwrap(), 7);
     }
 }

@@ -2,12 +2,16 @@
 
 use std::path::Path;
 
-use face_attributes::parameters::Parameters;
+use face_attributes::parameters::{ConfigurationError, NODE_NAME, NodeTarget, Parameters, Source, configure};
 
-/// The parameters of a ROS 2 parameter file, or the defaults where there is none.
+/// The parameters that a ROS 2 parameter file gives to the node, in whichever namespace; the defaults where there is no file.
+/// What the file holds and the node does not use is logged as a warning.
 ///
 /// # Errors
-/// Names the file, and the parameter whose value does not fit.
-pub fn read_parameters(_path: Option<&Path>) -> anyhow::Result<Parameters> {
-    Ok(Parameters::default())
+/// [`ConfigurationError`] names the file, and the parameter whose value does not fit.
+pub fn read_parameters(path: Option<&Path>) -> Result<Parameters, ConfigurationError> {
+    let sources: Vec<_> = path.into_iter().map(|path| Source::File(path.to_owned())).collect();
+    let configured = configure(&sources, &NodeTarget::AnyNamespace(NODE_NAME.to_owned()))?;
+    configured.warnings.iter().for_each(|warning| log::warn!("{warning}"));
+    Ok(configured.parameters)
 }

@@ -1,35 +1,51 @@
-//! Between ROS messages and the library's types.
+//! `~/faces`: what is said about each face.
 
-use opencv::core::Mat;
-use opencv::prelude::*;
+use face_attributes::attributes::{Attribute, Emotion, Estimate, FaceAttributes, Gender};
+use face_attributes::faces::BoundingBox;
+use face_attributes::parameters::Parameters;
 use r2r::face_attributes::msg;
-use r2r::sensor_msgs::msg::{Image, RegionOfInterest};
+use r2r::sensor_msgs::msg::RegionOfInterest;
 use r2r::std_msgs::msg::Header;
+use r2r::{Node, Publisher, QosProfile};
 
-use crate::attributes::{Attribute, Emotion, Estimate, Gender};
-use crate::frame::{ByteOrder, UnsupportedEncoding};
-use crate::frame::{Frame, FrameError};
-use crate::faces::BoundingBox;
-use crate::pipeline::FaceAttributes;
+use super::{Observation, Output, has_listeners};
 
-/// Why an image message is no frame.
-#[derive(Debug, thiserror::Error)]
-pub enum ImageError {
-    #[error(transparent)]
-    Encoding(#[from] UnsupportedEncoding),
-    #[error(transparent)]
-    Frame(#[from] FrameError),
+/// Publishes one message per processed image, also when there is no face in it.
+pub struct FacesOutput {
+    publisher: Publisher<msg::FaceAttributesArray>,
 }
 
-/// Looks at an image message as a frame, without copying its pixels.
-pub fn frame_of(image: &Image) -> Result<Frame<'_>, ImageError> {
-    let byte_order = if image.is_bigendian == 0 { ByteOrder::LittleEndian } else { ByteOrder::BigEndian };
-    let [width, height, step] = [image.width, image.height, image.step].map(|n| n as usize);
-    Ok(Frame::new(width, height, step, image.encoding.parse()?, byte_order, &image.data)?)
+impl FacesOutput {
+    /// Reliable, which is QoS compatible with every subscription, also a best-effort one.
+    ///
+    /// # Errors
+    /// Where the topic cannot be created.
+    pub fn create(node: &mut Node, prefix: &str) -> anyhow::Result<Self> {
+        Ok(Self { publisher: node.create_publisher(&format!("{prefix}/faces"), QosProfile::default())? })
+    }
+}
+
+impl Output for FacesOutput {
+    fn topic(&self) -> &'static str {
+        "faces"
+    }
+
+    fn is_wanted(&self, _parameters: &Parameters) -> r2r::Result<bool> {
+        has_listeners(&self.publisher)
+    }
+
+    fn publish(&mut self, observation: &Observation) -> anyhow::Result<()> {
+        let header = observation.received.image.header.clone();
+        Ok(self.publisher.publish(&faces_message(header, &observation.scene.faces))?)
+    }
+
+    fn close(self: Box<Self>, node: &mut Node) {
+        node.destroy_publisher(self.publisher);
+    }
 }
 
 /// The message for the faces of one image.
-pub fn faces_message(header: Header, faces: &[FaceAttributes]) -> msg::FaceAttributesArray {
+fn faces_message(header: Header, faces: &[FaceAttributes]) -> msg::FaceAttributesArray {
     msg::FaceAttributesArray { header, faces: faces.iter().map(face_message).collect() }
 }
 
@@ -83,14 +99,4 @@ fn no_emotion() -> msg::Emotion {
 
 fn no_gender() -> msg::Gender {
     msg::Gender { label: msg::Gender::UNKNOWN as u8, confidence: 0.0, probabilities: vec![0.0; Gender::CLASSES.len()] }
-}
-
-/// An image message of a picture (8-bit, blue, green, red, rows without padding).
-///
-/// # Errors
-/// Those of OpenCV for a picture whose rows are padded.
-pub fn bgr_image(header: Header, bgr: &Mat) -> opencv::Result<Image> {
-    let (width, height) = (bgr.cols().unsigned_abs(), bgr.rows().unsigned_abs());
-    let data = bgr.data_bytes()?.to_vec();
-    Ok(Image { header, width, height, step: 3 * width, encoding: "bgr8".to_owned(), is_bigendian: 0, data })
 }

@@ -1,0 +1,176 @@
+//! One camera: its subscription, its pipeline, its threads and its outputs, started and stopped as a whole.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, anyhow};
+use face_attributes::attributes::Classifiers;
+use face_attributes::pipeline::Pipeline;
+use face_attributes::runtime::{Counters, Mailbox, NamedThread, Throttle};
+use r2r::Node;
+use r2r::sensor_msgs::msg::Image;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::input::{Received, forward_newest, frame_of, image_qos};
+use crate::output::{Observation, Output, create_outputs};
+use crate::parameters::SharedParameters;
+
+/// Where a camera's images come from and where its outputs go.
+#[derive(Debug, Clone)]
+pub struct CameraTopics {
+    /// Topic of the images, to be remapped.
+    pub image: String,
+    /// What the topics of the outputs begin with.
+    pub output_prefix: String,
+}
+
+/// A camera at work.
+pub struct Camera {
+    topics: CameraTopics,
+    counters: Arc<Counters>,
+    images: Arc<Mailbox<Received>>,
+    /// Owns the subscription.
+    forwarding: JoinHandle<()>,
+    inference: NamedThread<Vec<Box<dyn Output>>>,
+    inference_alive: oneshot::Receiver<()>,
+    has_failed: bool,
+}
+
+impl Camera {
+    /// Subscribes and starts the threads. `number` counts from 0 and makes the ids of cameras differ.
+    ///
+    /// # Errors
+    /// Where the cascade cannot be loaded, a topic cannot be created, or a thread cannot be started.
+    pub fn start(
+        node: &mut Node,
+        number: u16,
+        topics: CameraTopics,
+        classifiers: &Arc<Classifiers>,
+        parameters: &SharedParameters,
+    ) -> anyhow::Result<Self> {
+        let snapshot = parameters.get();
+        let pipeline = Pipeline::with_classifiers(snapshot.pipeline.clone(), Arc::clone(classifiers), number)?;
+        let subscription = node
+            .subscribe::<Image>(&topics.image, image_qos(snapshot.image.reliability))
+            .with_context(|| format!("cannot subscribe to {}", topics.image))?;
+        let outputs = create_outputs(node, &topics.output_prefix, classifiers)?;
+
+        let counters = Arc::new(Counters::default());
+        let images = Arc::new(Mailbox::new());
+        let worker = Worker {
+            images: Arc::clone(&images),
+            counters: Arc::clone(&counters),
+            parameters: parameters.clone(),
+            pipeline,
+            outputs,
+        };
+        let (sender, inference_alive) = oneshot::channel();
+        let inference = NamedThread::spawn("inference", move || {
+            // Nothing is ever sent: the sender ends with the thread, in whichever way.
+            let _alive: oneshot::Sender<()> = sender;
+            worker.run()
+        })?;
+        let forwarding = tokio::spawn({
+            let (images, counters) = (Arc::clone(&images), Arc::clone(&counters));
+            async move { forward_newest(subscription, &images, &counters).await }
+        });
+        Ok(Self { topics, counters, images, forwarding, inference, inference_alive, has_failed: false })
+    }
+
+    /// Images of this camera so far.
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
+    /// Waits until the camera ends by itself, and says why. To be awaited to its end once at the most.
+    pub async fn failed(&mut self) -> anyhow::Error {
+        let what = tokio::select! {
+            _ = &mut self.forwarding => "subscription",
+            _ = &mut self.inference_alive => "inference thread",
+        };
+        self.has_failed = true;
+        anyhow!("the {what} of {} ended", self.topics.image)
+    }
+
+    /// Ends the subscription and the threads, and gives back the outputs, whose topics are still there.
+    ///
+    /// An image that is in work at that time is finished, unless that takes longer than `patience`: then the threads are left
+    /// behind, and there are no outputs.
+    ///
+    /// # Errors
+    /// Where a thread failed.
+    pub async fn stop(mut self, patience: Duration) -> anyhow::Result<Vec<Box<dyn Output>>> {
+        self.images.close();
+        self.forwarding.abort();
+        // The channel's error is the end of the thread.
+        if !self.has_failed && timeout(patience, &mut self.inference_alive).await.is_err() {
+            log::warn!("stopping in the middle of an image, which takes longer than {} s", patience.as_secs());
+            return Ok(Vec::new());
+        }
+        Ok(self.inference.join()?)
+    }
+}
+
+/// Everything that the inference thread works with.
+struct Worker {
+    images: Arc<Mailbox<Received>>,
+    counters: Arc<Counters>,
+    parameters: SharedParameters,
+    pipeline: Pipeline,
+    outputs: Vec<Box<dyn Output>>,
+}
+
+impl Worker {
+    /// Works until the mailbox is closed. What fails is counted, logged and skipped.
+    fn run(mut self) -> Vec<Box<dyn Output>> {
+        let mut failures = Throttle::default();
+        let mut report = |what: &str, reason: &str| {
+            if let Some(count) = failures.count(reason, Instant::now()) {
+                log::warn!("{what} ({count} faults so far): {reason}");
+            }
+        };
+        while let Some(received) = self.images.take() {
+            match self.process(received) {
+                Ok(faults) => faults.iter().for_each(|fault| report("image processed in part", fault)),
+                Err(error) => {
+                    self.counters.add_failed_image();
+                    report("image skipped", &format!("{error:#}"));
+                }
+            }
+        }
+        for output in &mut self.outputs {
+            if let Err(error) = output.stop() {
+                log::error!("{}: {error:#}", output.topic());
+            }
+        }
+        self.outputs
+    }
+
+    /// Publishes what is in an image; the faults are those of single answers and outputs.
+    fn process(&mut self, received: Received) -> anyhow::Result<Vec<String>> {
+        let frame = frame_of(&received.image)?;
+        // One snapshot for the whole image, whatever is set meanwhile.
+        let parameters = self.parameters.get();
+        let wanted: Vec<bool> =
+            self.outputs.iter().map(|output| output.is_wanted(&parameters)).collect::<r2r::Result<_>>()?;
+        // What nobody listens to is not worth the CPU time of a robot.
+        if !wanted.contains(&true) {
+            return Ok(Vec::new());
+        }
+        if parameters.pipeline != *self.pipeline.parameters() {
+            self.pipeline.set_parameters(parameters.pipeline.clone());
+        }
+        let scene = self.pipeline.process(&frame, received.time)?;
+        self.counters.add_failed_answers(scene.failures.len() as u64);
+        let mut faults: Vec<_> = scene.failures.iter().map(ToString::to_string).collect();
+        let observation = Observation { received: Arc::new(received), scene: Arc::new(scene), parameters };
+        for (output, _) in self.outputs.iter_mut().zip(wanted).filter(|(_, is_wanted)| *is_wanted) {
+            if let Err(error) = output.publish(&observation) {
+                faults.push(format!("cannot publish {}: {error:#}", output.topic()));
+            }
+        }
+        Ok(faults)
+    }
+}

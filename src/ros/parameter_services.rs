@@ -1,0 +1,250 @@
+//! The six parameter services of a ROS node, as rclcpp serves them.
+//!
+//! r2r has such services as well. They report the type of what was set last and not of the parameter, make an atomic set one
+//! parameter after the other, and all end with the first client that does not wait for its answer.
+
+use std::future::ready;
+
+use face_attributes::parameters::{Definition, Field, Kind, Parameters, TABLE, Value};
+use futures::{Stream, StreamExt};
+use r2r::rcl_interfaces::msg::{
+    FloatingPointRange, IntegerRange, ListParametersResult, ParameterDescriptor, ParameterType, ParameterValue,
+    SetParametersResult,
+};
+use r2r::rcl_interfaces::srv::{
+    DescribeParameters, GetParameterTypes, GetParameters, ListParameters, SetParameters, SetParametersAtomically,
+};
+use r2r::{Node, QosProfile, ServiceRequest, WrappedServiceTypeSupport};
+use tokio::task::AbortHandle;
+
+use crate::parameters::{SharedParameters, USE_SIM_TIME};
+
+/// The services at work.
+pub struct ParameterServices {
+    tasks: [AbortHandle; 6],
+}
+
+impl ParameterServices {
+    /// Answers no more requests.
+    pub fn stop(self) {
+        self.tasks.iter().for_each(AbortHandle::abort);
+    }
+}
+
+/// Serves the parameters in the background.
+///
+/// # Errors
+/// Where a service cannot be created.
+pub fn serve_parameters(node: &mut Node, parameters: &SharedParameters) -> r2r::Result<ParameterServices> {
+    let of = |answer: fn(&SharedParameters) -> SharedParameters| answer(parameters);
+    let clone = || of(Clone::clone);
+    let (get, types, set, set_all) = (clone(), clone(), clone(), clone());
+    Ok(ParameterServices {
+        tasks: [
+            serve::<GetParameters::Service>(node, "get_parameters", move |request| GetParameters::Response {
+                values: values(&get, &request.names),
+            })?,
+            serve::<GetParameterTypes::Service>(node, "get_parameter_types", move |request| {
+                let values = values(&types, &request.names);
+                GetParameterTypes::Response { types: values.iter().map(|value| value.type_).collect() }
+            })?,
+            serve::<SetParameters::Service>(node, "set_parameters", move |request| {
+                let set_one = |parameter: &_| set_together(&set, std::slice::from_ref(parameter));
+                SetParameters::Response { results: request.parameters.iter().map(set_one).collect() }
+            })?,
+            serve::<SetParametersAtomically::Service>(node, "set_parameters_atomically", move |request| {
+                SetParametersAtomically::Response { result: set_together(&set_all, &request.parameters) }
+            })?,
+            serve::<DescribeParameters::Service>(node, "describe_parameters", |request| {
+                DescribeParameters::Response { descriptors: descriptors(&request.names) }
+            })?,
+            serve::<ListParameters::Service>(node, "list_parameters", |request| ListParameters::Response {
+                result: list(&request.prefixes, request.depth),
+            })?,
+        ],
+    })
+}
+
+/// Answers the requests of one service.
+fn serve<S: WrappedServiceTypeSupport + 'static>(
+    node: &mut Node,
+    name: &str,
+    answer: impl Fn(&S::Request) -> S::Response + Send + 'static,
+) -> r2r::Result<AbortHandle>
+where
+    S::Request: Send,
+{
+    let requests = node.create_service::<S>(&format!("~/{name}"), QosProfile::parameters())?;
+    Ok(tokio::spawn(respond_to_all(name.to_owned(), requests, answer)).abort_handle())
+}
+
+async fn respond_to_all<S: WrappedServiceTypeSupport + 'static>(
+    name: String,
+    requests: impl Stream<Item = ServiceRequest<S>>,
+    answer: impl Fn(&S::Request) -> S::Response,
+) {
+    requests
+        .for_each(|request| {
+            let response = answer(&request.message);
+            if let Err(error) = request.respond(response) {
+                log::debug!("{name}: a client did not wait for its answer ({error})");
+            }
+            ready(())
+        })
+        .await;
+}
+
+/// The values of the parameters of those names; none at all where one is not declared, as rclcpp answers.
+fn values(parameters: &SharedParameters, names: &[String]) -> Vec<ParameterValue> {
+    let values: Option<Vec<_>> = names.iter().map(|name| parameters.value(name)).collect();
+    values.unwrap_or_default().iter().map(to_message).collect()
+}
+
+fn set_together(parameters: &SharedParameters, changes: &[r2r::rcl_interfaces::msg::Parameter]) -> SetParametersResult {
+    let changes: Vec<_> = changes.iter().map(|change| (change.name.as_str(), from_message(&change.value))).collect();
+    let result = parameters.set(&changes);
+    SetParametersResult {
+        successful: result.is_ok(),
+        reason: result.err().map_or_else(String::new, |error| error.to_string()),
+    }
+}
+
+/// One descriptor per name; an undeclared one is answered with no descriptor at all, as rclcpp does.
+fn descriptors(names: &[String]) -> Vec<ParameterDescriptor> {
+    let describe = |name: &String| match Parameters::definition(name) {
+        Some(definition) => Some(descriptor(definition)),
+        None => (name == USE_SIM_TIME).then(|| ParameterDescriptor {
+            name: name.clone(),
+            type_: ParameterType::PARAMETER_BOOL as u8,
+            description: "Whether the node's clock follows the topic /clock.".to_owned(),
+            read_only: true,
+            ..Default::default()
+        }),
+    };
+    names.iter().map(describe).collect::<Option<_>>().unwrap_or_default()
+}
+
+fn descriptor(definition: &Definition) -> ParameterDescriptor {
+    let mut descriptor = ParameterDescriptor {
+        name: definition.name.to_owned(),
+        type_: type_of(definition.kind()),
+        description: definition.description.to_owned(),
+        read_only: definition.read_only,
+        ..Default::default()
+    };
+    match definition.field {
+        Field::Integer { range: (from_value, to_value), .. } => {
+            let (from_value, to_value) = (from_value.into(), to_value.into());
+            descriptor.integer_range = vec![IntegerRange { from_value, to_value, step: 1 }];
+        }
+        Field::Double { range: (from_value, to_value), .. } => {
+            descriptor.floating_point_range = vec![FloatingPointRange { from_value, to_value, step: 0.0 }];
+        }
+        Field::Choice { .. } => {
+            let choices = format!("One of: {}.", definition.choices().join(", "));
+            // Graphical clients show the description only.
+            descriptor.description = format!("{} {choices}", descriptor.description);
+            descriptor.additional_constraints = choices;
+        }
+        Field::Bool { .. } | Field::String { .. } => {}
+    }
+    descriptor
+}
+
+/// The names below each prefix, at most `depth` levels of groups below it; of all parameters where there is no prefix.
+fn list(prefixes: &[String], depth: u64) -> ListParametersResult {
+    let is_within = |below: &str| depth == ListParameters::Request::DEPTH_RECURSIVE as u64 || levels(below) < depth;
+    let is_listed = |name: &&str| {
+        if prefixes.is_empty() {
+            return is_within(name);
+        }
+        prefixes.iter().any(|prefix| {
+            let below = name.strip_prefix(prefix.as_str());
+            below.is_some_and(|below| below.is_empty() || below.strip_prefix('.').is_some_and(is_within))
+        })
+    };
+    let all = TABLE.iter().map(|definition| definition.name).chain([USE_SIM_TIME]);
+    let names: Vec<_> = all.filter(is_listed).map(str::to_owned).collect();
+    let mut groups: Vec<_> = names.iter().filter_map(|name| Some(name.rsplit_once('.')?.0.to_owned())).collect();
+    groups.dedup();
+    ListParametersResult { names, prefixes: groups }
+}
+
+/// The dots of a name.
+fn levels(name: &str) -> u64 {
+    name.matches('.').count() as u64
+}
+
+fn type_of(kind: Kind) -> u8 {
+    (match kind {
+        Kind::Bool => ParameterType::PARAMETER_BOOL,
+        Kind::Integer => ParameterType::PARAMETER_INTEGER,
+        Kind::Double => ParameterType::PARAMETER_DOUBLE,
+        Kind::String => ParameterType::PARAMETER_STRING,
+    }) as u8
+}
+
+fn to_message(value: &Value) -> ParameterValue {
+    let message = ParameterValue::default();
+    match value {
+        Value::Bool(value) => ParameterValue { type_: type_of(Kind::Bool), bool_value: *value, ..message },
+        Value::Integer(value) => ParameterValue { type_: type_of(Kind::Integer), integer_value: *value, ..message },
+        Value::Double(value) => ParameterValue { type_: type_of(Kind::Double), double_value: *value, ..message },
+        Value::String(value) => ParameterValue { type_: type_of(Kind::String), string_value: value.clone(), ..message },
+        Value::Other(_) => message,
+    }
+}
+
+fn from_message(value: &ParameterValue) -> Value {
+    match i64::from(value.type_) {
+        ParameterType::PARAMETER_BOOL => Value::Bool(value.bool_value),
+        ParameterType::PARAMETER_INTEGER => Value::Integer(value.integer_value),
+        ParameterType::PARAMETER_DOUBLE => Value::Double(value.double_value),
+        ParameterType::PARAMETER_STRING => Value::String(value.string_value.clone()),
+        ParameterType::PARAMETER_NOT_SET => Value::Other("no value".to_owned()),
+        _ => Value::Other("an array".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(prefixes: &[&str], depth: u64) -> Vec<String> {
+        list(&prefixes.iter().map(|prefix| (*prefix).to_owned()).collect::<Vec<_>>(), depth).names
+    }
+
+    #[test]
+    fn parameters_are_listed_by_prefix_and_depth() {
+        assert_eq!(names(&[], 0).len(), TABLE.len() + 1);
+        assert_eq!(names(&[], 1), [USE_SIM_TIME]);
+        assert_eq!(names(&[], 2).len(), TABLE.len() + 1);
+        let gender = names(&["gender"], 1);
+        assert!(gender.len() == 5 && gender.iter().all(|name| name.starts_with("gender.")), "{gender:?}");
+        assert_eq!(names(&["gender"], 0), gender);
+        assert_eq!(names(&["gender.margin"], 1), ["gender.margin"]);
+        assert!(names(&["gend", "margin"], 0).is_empty());
+        assert_eq!(list(&[], 0).prefixes, ["image", "detector", "emotion", "gender", "saliency"]);
+    }
+
+    #[test]
+    fn descriptors_have_ranges_and_choices() {
+        let all = ["detector.threads", "gender.margin", "saliency.method", USE_SIM_TIME].map(str::to_owned);
+        let [threads, margin, method, sim_time] = &descriptors(&all)[..] else { panic!("not four descriptors") };
+        let range = &threads.integer_range[0];
+        assert_eq!((range.from_value, range.to_value, range.step, threads.read_only), (1, 64, 1, true));
+        let range = &margin.floating_point_range[0];
+        assert_eq!((range.from_value, range.to_value, range.step, margin.read_only), (0.0, 1.0, 0.0, false));
+        assert_eq!(method.additional_constraints, "One of: guided, gradient, grad-cam.");
+        assert!(sim_time.read_only);
+        assert!(descriptors(&["gender.margin".to_owned(), "gender.width".to_owned()]).is_empty());
+    }
+
+    #[test]
+    fn an_undeclared_name_empties_the_list_of_values() {
+        let parameters = SharedParameters::new(Parameters::default(), false);
+        let of = |names: &[&str]| values(&parameters, &names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        assert_eq!(of(&["gender.margin", USE_SIM_TIME]).len(), 2);
+        assert!(of(&["gender.margin", "gender.width"]).is_empty());
+    }
+}

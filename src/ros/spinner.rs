@@ -1,0 +1,85 @@
+//! The thread `ros_spin`, which owns the ROS node and talks to DDS.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::time::Duration;
+
+use anyhow::anyhow;
+use face_attributes::runtime::{NamedThread, ThreadError};
+use r2r::Node;
+use tokio::sync::oneshot;
+
+/// How long the thread waits for DDS at a time, and so the most that a stop has to wait for it.
+const SPIN_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// Work that needs the node itself, for example to create or end a topic.
+type Request = Box<dyn FnOnce(&mut Node) + Send>;
+
+/// Spins a node in a thread of its own.
+pub struct Spinner {
+    requests: Sender<Request>,
+    /// r2r has no way to wake a thread that spins: it waits for DDS only while there is no request.
+    pending: Arc<AtomicUsize>,
+    stop: Arc<AtomicBool>,
+    thread: NamedThread<()>,
+}
+
+impl Spinner {
+    /// Starts to spin; `after_each` is called after each turn, ten times a second at the least.
+    ///
+    /// # Errors
+    /// Where the thread cannot be started.
+    pub fn start(mut node: Node, mut after_each: impl FnMut(&Node) + Send + 'static) -> Result<Self, ThreadError> {
+        let (requests, receiver) = mpsc::channel();
+        let pending = Arc::new(AtomicUsize::new(0));
+        let stop = Arc::new(AtomicBool::new(false));
+        let thread = NamedThread::spawn("ros_spin", {
+            let (pending, stop) = (Arc::clone(&pending), Arc::clone(&stop));
+            move || {
+                while !stop.load(Ordering::Relaxed) {
+                    let is_idle = pending.load(Ordering::Acquire) == 0;
+                    node.spin_once(if is_idle { SPIN_TIMEOUT } else { Duration::ZERO });
+                    serve(&receiver, &pending, &mut node);
+                    after_each(&node);
+                }
+            }
+        })?;
+        Ok(Self { requests, pending, stop, thread })
+    }
+
+    /// Does `work` with the node in the spinning thread and waits for its result.
+    ///
+    /// # Errors
+    /// Where the thread has ended.
+    pub async fn call<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Node) -> T + Send + 'static,
+    ) -> anyhow::Result<T> {
+        let (sender, result) = oneshot::channel();
+        self.pending.fetch_add(1, Ordering::Release);
+        let request: Request = Box::new(move |node| {
+            // Nobody waits any more where this fails.
+            let _ = sender.send(work(node));
+        });
+        let ended = || anyhow!("the thread ros_spin has ended");
+        self.requests.send(request).map_err(|_| ended())?;
+        result.await.map_err(|_| ended())
+    }
+
+    /// Ends the thread and with it the node.
+    ///
+    /// # Errors
+    /// Where the thread failed.
+    pub fn stop(self) -> Result<(), ThreadError> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join()
+    }
+}
+
+fn serve(requests: &Receiver<Request>, pending: &AtomicUsize, node: &mut Node) {
+    while let Ok(request) = requests.try_recv() {
+        request(node);
+        pending.fetch_sub(1, Ordering::Release);
+    }
+}
