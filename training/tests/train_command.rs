@@ -247,6 +247,34 @@ fn a_damaged_checkpoint_is_named() {
     }
 }
 
+// The output of a process that a test starts is no terminal.
+#[test]
+fn a_log_tells_how_far_each_long_loop_has_come() {
+    let folder = stripes();
+    let recipe = format!("{QUICK_RECIPE}distillation: {{teachers: [teacher.onnx], views: 1, weight: 0.5}}\n");
+    fs::write(folder.path().join("recipe.yaml"), recipe).unwrap();
+    let log = |arguments: &[&str], secs: &str| {
+        let arguments = [arguments, &["--data", "data", "--progress-secs", secs]].concat();
+        let output = Command::new(PROGRAM).current_dir(folder.path()).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let told = log(&["train", "recipe.yaml", "--out", "told"], "0") + &log(&["evaluate", "told"], "0");
+    let of = |task: &str| -> Vec<&str> { told.lines().filter(|line| line.starts_with(task)).collect() };
+    for task in ["reading", "asking the teachers", "epoch 1/1", "validating epoch 1", "evaluating"] {
+        let lines = of(task);
+        assert!(lines.last().is_some_and(|line| line.starts_with(&format!("{task}: 100 % of "))), "{task}: {told}");
+        assert!(lines.iter().all(|line| line.contains(" images, ") && line.contains(" left")), "{task}: {told}");
+    }
+    let epoch = of("epoch 1/1");
+    assert!(epoch.len() > 2 && epoch.iter().all(|line| line.contains(" left, loss ")), "{told}");
+    assert!(epoch[0].contains(", accuracy ") && !epoch[0].contains(": 100 % of"), "{told}");
+
+    let silent =
+        log(&["train", "recipe.yaml", "--out", "silent"], "1000000") + &log(&["evaluate", "silent"], "1000000");
+    assert_eq!(silent, "");
+}
+
 #[test]
 fn a_cross_validation_asks_for_every_image_a_network_that_did_not_learn_from_it() {
     let folder = stripes();

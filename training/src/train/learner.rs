@@ -12,6 +12,7 @@ use super::state::State;
 use crate::augment::PIXEL_RANGE;
 use crate::data::Example;
 use crate::network::TrainableNetwork;
+use crate::progress::Progress;
 use crate::random::{Purpose, numbers};
 use crate::recipe::Recipe;
 use crate::weights::Weights;
@@ -137,7 +138,7 @@ impl<'a> Learner<'a> {
     }
 
     /// Answers on images that the network does not learn from.
-    pub fn validate(&self, examples: &[Example<Vec<u8>>]) -> anyhow::Result<Validation> {
+    pub fn validate(&self, examples: &[Example<Vec<u8>>], progress: &Progress) -> anyhow::Result<Validation> {
         let model = self.average.clone().unwrap_or_else(|| self.learning.valid());
         let mut answers = Vec::with_capacity(examples.len());
         let mut loss = 0.0;
@@ -149,6 +150,7 @@ impl<'a> Learner<'a> {
             let classes: Vec<_> = examples.iter().map(|example| example.class).collect();
             let truth = one_hot(&classes, self.class_count(), &self.device);
             loss -= f64::from(scalar((log_softmax(logits, 1) * truth).sum())?);
+            progress.advance(classes.len());
         }
         Ok(Validation { loss: loss / examples.len() as f64, answers })
     }
