@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use face_attributes::attributes::{Emotion, Gender};
 use face_attributes::classifier::BuiltIn;
 use face_attributes::dataset::{HeldOut, Labelled};
@@ -50,7 +50,7 @@ fn cross_validate<A: BuiltIn + Labelled>(arguments: &Arguments, mut recipe: Reci
         recipe.data.validation_fraction = part;
         let run = arguments.out.join(format!("part_{number}"));
         println!("part {number} of {}", arguments.parts);
-        train_by(&recipe, inputs, &run)?;
+        train_by(&recipe, inputs, &run).with_context(|| format!("part {number} of {}", arguments.parts))?;
         let images = held_out::<A>(&recipe, &inputs.data)?;
         let evaluation = answers(&recipe, &run, &images, inputs.progress)?;
         let accuracy = evaluation.confusion().accuracy();

@@ -247,6 +247,38 @@ fn a_damaged_checkpoint_is_named() {
     }
 }
 
+/// Lets the only epoch of a run have diverged.
+fn spoil(run: &Path) {
+    let path = run.join("checkpoint/epoch_00001/state.yaml");
+    let state = fs::read_to_string(&path).unwrap();
+    let lines = state.lines().map(|line| match line.split_once("validation_loss: ") {
+        Some((indent, _)) => format!("{indent}validation_loss: .nan\n"),
+        None => format!("{line}\n"),
+    });
+    fs::write(&path, lines.collect::<String>()).unwrap();
+}
+
+#[test]
+fn what_has_diverged_is_not_gone_on_with() {
+    let folder = stripes();
+    let recipe = folder.path().join("recipe.yaml");
+    let reason = "state.yaml\n\nCaused by:\n    epoch 1: the validation loss is NaN";
+    for figure in ["loss", "accuracy", "last"] {
+        fs::write(&recipe, format!("{QUICK_RECIPE}choose_by: {figure}\n")).unwrap();
+        train_to_the_end(folder.path(), figure);
+        spoil(&folder.path().join(figure));
+        let message = failure(folder.path(), &["train", "recipe.yaml", "--data", "data", "--out", figure]);
+        assert!(message.contains(reason) && message.contains("give another --out"), "{message}");
+    }
+    let arguments = ["cross-validate", "recipe.yaml", "--data", "data", "--out", "runs", "--parts", "2"];
+    let output = Command::new(PROGRAM).current_dir(folder.path()).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    spoil(&folder.path().join("runs/part_2"));
+    let message = failure(folder.path(), &arguments);
+    assert!(message.starts_with("Error: part 2 of 2\n"), "{message}");
+    assert!(message.contains("epoch 1: the validation loss is NaN"), "{message}");
+}
+
 // The output of a process that a test starts is no terminal.
 #[test]
 fn a_log_tells_how_far_each_long_loop_has_come() {

@@ -1,6 +1,6 @@
 //! A network that learns: one step, one validation, one checkpoint.
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use burn::module::Module;
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::log_softmax;
@@ -8,7 +8,7 @@ use burn::tensor::{Bytes, Device, Tensor, TensorData};
 use face_attributes::architecture::Network;
 
 use super::batches::Batch;
-use super::state::State;
+use super::state::{State, ensure_finite};
 use crate::augment::PIXEL_RANGE;
 use crate::data::Example;
 use crate::network::TrainableNetwork;
@@ -108,7 +108,7 @@ impl<'a> Learner<'a> {
         self.average.as_ref().unwrap_or(&self.learning).to_weights(self.network)
     }
 
-    /// Learns from a batch, after the fraction `progress` of the epoch `epoch`, as its step `number`.
+    /// Learns from a batch, after the fraction `progress` of the epoch `epoch`, as its step `number`, both from 0.
     pub fn step(&mut self, batch: Batch, epoch: u32, number: u32, progress: f64) -> anyhow::Result<Step> {
         let device = self.device.clone().autodiff();
         let images = self.images(batch.pixels, batch.classes.len(), &device);
@@ -122,10 +122,7 @@ impl<'a> Learner<'a> {
             loss = loss + self.learning.squared_weights(self.network, name)?.mul_scalar(*factor);
         }
         let loss_value = f64::from(scalar(loss.clone().inner())?);
-        ensure!(
-            loss_value.is_finite(),
-            "the loss is {loss_value} in epoch {epoch}, step {number}; try a lower learning rate"
-        );
+        ensure_finite(&format!("training loss of step {}", number + 1), loss_value, epoch as usize + 1)?;
         let gradients = GradientsParams::from_grads(loss.backward(), &self.learning);
         let learning_rate = self.state.learning_rate(self.recipe, progress);
         self.learning = self.optimizer.step(learning_rate, self.learning.clone(), gradients);

@@ -244,6 +244,28 @@ mod tests {
         }
     }
 
+    // In the first epoch the only step has the learning rate 0, in the second one that no network survives.
+    #[test]
+    fn a_training_that_diverges_stops_and_leaves_the_epochs_before() {
+        for figure in ["loss", "accuracy", "last"] {
+            let (table, data, out) = (of_this_test(), shades(), tempfile::tempdir().unwrap());
+            let recipe = format!(
+                "{{task: gender, side_px: {SIDE_PX}, epochs: 4, batch_size: 100, l2_penalty: {{}}, learning_rate: 1e12, \
+                 schedule: !cosine {{warmup_epochs: 1}}, choose_by: {figure}, data: {{validation_fraction: 0.2}}}}"
+            );
+            let recipe: Recipe = serde_yaml::from_str(&recipe).unwrap();
+            // The second time it goes on from the first epoch's checkpoint.
+            for _ in 0..2 {
+                let result = train::<Gender>(&recipe, &table, data.path(), out.path(), ProgressOptions::default());
+                let message = result.unwrap_err().to_string();
+                assert!(message.starts_with("epoch 2: the validation loss is "), "{message}");
+                assert_eq!(state(out.path(), &recipe, &table).epochs.len(), 1);
+                let model = Model::load::<Gender>(&out.path().join(RunFolder::MODEL)).unwrap();
+                model.run(&[40; SIDE_PX * SIDE_PX]).unwrap();
+            }
+        }
+    }
+
     #[test]
     fn a_new_network_is_a_new_table() {
         assert_learned(trained(&of_this_test(), 3e-3, 8));

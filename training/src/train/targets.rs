@@ -112,7 +112,8 @@ pub fn read_answers(path: &Path, count: usize, class_count: usize) -> anyhow::Re
     let name = || path.display().to_string();
     let mut reader = csv::ReaderBuilder::new().has_headers(false).from_path(path).with_context(name)?;
     let answers = reader.deserialize().collect::<Result<Vec<Vec<f32>>, _>>().with_context(name)?;
-    let is_complete = answers.len() == count && answers.iter().all(|answer| answer.len() == class_count);
+    let is_answer = |answer: &Vec<f32>| answer.len() == class_count && answer.iter().all(|it| it.is_finite());
+    let is_complete = answers.len() == count && answers.iter().all(is_answer);
     ensure!(is_complete, "{}: expected {count} lines of {class_count} numbers; remove it to ask anew", path.display());
     Ok(answers)
 }

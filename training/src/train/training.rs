@@ -4,6 +4,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Instant;
 
+use anyhow::Context;
 use face_attributes::architecture::Network;
 use face_attributes::attributes::Attribute;
 use face_attributes::evaluation::metrics::ConfusionMatrix;
@@ -12,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::learner::{Learner, Validation};
 use super::run_folder::RunFolder;
-use super::state::{EpochMetrics, State};
+use super::state::{EpochMetrics, REMEDY, State};
 use super::targets::Targets;
 use super::{batches, curves};
 use crate::data::{Dataset, hex};
@@ -61,7 +62,7 @@ impl Training<'_> {
             seconds: start.elapsed().as_secs_f64(),
         };
         println!("{}", line(&metrics));
-        let is_best = self.learner.state.complete(metrics, self.recipe);
+        let is_best = self.learner.state.complete(metrics, self.recipe)?;
         self.write(is_best.then_some(&matrix))
     }
 
@@ -102,13 +103,17 @@ impl Training<'_> {
     /// Writes what a completed epoch leaves; `matrix` where it is the best.
     fn write<A: Attribute>(&self, matrix: Option<&ConfusionMatrix<A>>) -> anyhow::Result<()> {
         let state = &self.learner.state;
+        // Before the model is replaced: weights can be other than finite where the losses are not.
+        let snapshot = self.learner.snapshot().with_context(|| {
+            format!("the network cannot be saved after epoch {}; if it has diverged, {REMEDY}", state.epochs.len())
+        })?;
         if let Some(matrix) = matrix {
             let model = self.model(state)?;
             self.folder.replace(RunFolder::MODEL, |partial| model.write(partial))?;
             let plot = |partial: &Path| Ok(plot_confusion_matrix(matrix, partial)?);
             self.folder.replace(RunFolder::CONFUSION_MATRIX, plot)?;
         }
-        self.folder.write_checkpoint(self.network, self.recipe.task, &self.learner.snapshot()?)?;
+        self.folder.write_checkpoint(self.network, self.recipe.task, &snapshot)?;
         self.write_figures()
     }
 
