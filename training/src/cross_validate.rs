@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use face_attributes::attributes::BuiltIn;
 use face_attributes::attributes::{Emotion, Gender};
 use face_attributes_tools::dataset::{HeldOut, Labelled};
@@ -44,15 +44,15 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 fn cross_validate<A: BuiltIn + Labelled>(arguments: &Arguments, mut recipe: Recipe) -> anyhow::Result<()> {
-    let data = &arguments.inputs.data;
+    let inputs = &arguments.inputs;
     let mut all = Evaluation::<A> { predictions: Vec::new(), failed: 0 };
     for (number, part) in (1..).zip(HeldOut::parts(arguments.parts)) {
         recipe.data.validation_fraction = part;
         let run = arguments.out.join(format!("part_{number}"));
         println!("part {number} of {}", arguments.parts);
-        train_by(&recipe, data, &run)?;
-        let images = held_out::<A>(&recipe, data)?;
-        let evaluation = answers(&recipe, &run, &images)?;
+        train_by(&recipe, inputs, &run).with_context(|| format!("part {number} of {}", arguments.parts))?;
+        let images = held_out::<A>(&recipe, &inputs.data)?;
+        let evaluation = answers(&recipe, &run, &images, inputs.progress)?;
         let accuracy = evaluation.confusion().accuracy();
         println!("part {number}: accuracy {} of {} images", percent(accuracy), evaluation.predictions.len());
         all.predictions.extend(evaluation.predictions);

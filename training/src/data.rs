@@ -11,13 +11,13 @@ use face_attributes::attributes::{Emotion, Gender};
 use face_attributes::faces::BoundingBox;
 use face_attributes_tools::dataset::{DatasetSpec, Labelled, Picture, Race};
 use face_attributes_tools::task::Task;
-use indicatif::ProgressBar;
 use opencv::core::{Mat, Size};
 use opencv::imgproc::{INTER_AREA, resize};
 use opencv::prelude::*;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
+use crate::progress::{Progress, ProgressOptions};
 use crate::recipe::{Balance, Recipe};
 
 /// An image with the position of its class among those of the task.
@@ -48,20 +48,21 @@ pub struct Dataset {
 
 impl Dataset {
     /// Reads the images in `folder`. A file that is no image, or does not say what it shows, is named on stderr and skipped.
-    pub fn load(recipe: &Recipe, folder: &Path, progress: &ProgressBar) -> anyhow::Result<Self> {
-        let mut pictures = labelled_pictures(recipe, folder, progress)?;
+    pub fn load(recipe: &Recipe, folder: &Path, options: ProgressOptions) -> anyhow::Result<Self> {
+        let mut pictures = labelled_pictures(recipe, folder)?;
         pictures.sort_by_cached_key(|(picture, ..)| picture.to_string());
-        progress.set_length(pictures.len() as u64);
+        let progress = Progress::start("reading", pictures.len(), options);
         // What a table's rows are called begins with the table's own name.
         let named_from = if folder.is_dir() { folder } else { folder.parent().unwrap_or(folder) };
         let loaded: Vec<_> = pictures
             .into_par_iter()
             .filter_map(|picture| {
                 let loaded = load_picture(recipe, named_from, &picture);
-                progress.inc(1);
-                loaded.inspect_err(|error| skip(progress, error)).ok()
+                progress.advance(1);
+                loaded.inspect_err(|error| progress.warn(&skipped(error))).ok()
             })
             .collect();
+        progress.finish();
         let mut dataset = Self { training: Vec::new(), validation: Vec::new(), checksums: String::new() };
         for picture in loaded {
             writeln!(dataset.checksums, "{}  {}", picture.sha256, picture.name)?;
@@ -139,18 +140,18 @@ fn scaled_down(picture: Mat, recipe: &Recipe) -> anyhow::Result<Mat> {
     Ok(scaled)
 }
 
-fn labelled_pictures(recipe: &Recipe, path: &Path, progress: &ProgressBar) -> anyhow::Result<Vec<LabelledPicture>> {
+fn labelled_pictures(recipe: &Recipe, path: &Path) -> anyhow::Result<Vec<LabelledPicture>> {
     let spec = recipe.data.spec(path);
     match recipe.task {
-        Task::Emotion => pictures_of::<Emotion>(&spec, progress),
-        Task::Gender => pictures_of::<Gender>(&spec, progress),
+        Task::Emotion => pictures_of::<Emotion>(&spec),
+        Task::Gender => pictures_of::<Gender>(&spec),
     }
 }
 
-fn pictures_of<A: Labelled>(spec: &DatasetSpec, progress: &ProgressBar) -> anyhow::Result<Vec<LabelledPicture>> {
+fn pictures_of<A: Labelled>(spec: &DatasetSpec) -> anyhow::Result<Vec<LabelledPicture>> {
     let dataset = spec.load::<A>()?;
     for error in &dataset.refused {
-        skip(progress, error);
+        eprintln!("{}", skipped(error));
     }
     let samples = dataset.samples.into_iter();
     Ok(samples.map(|it| (it.picture, it.truth.position(), it.person.map(|person| person.race))).collect())
@@ -173,8 +174,8 @@ fn balance(examples: &mut [Example<Mat>], balance: Balance) {
     }
 }
 
-fn skip(progress: &ProgressBar, error: &impl std::fmt::Display) {
-    progress.suspend(|| eprintln!("skipped: {error:#}"));
+fn skipped(error: &impl std::fmt::Display) -> String {
+    format!("skipped: {error:#}")
 }
 
 /// Bytes in hexadecimal.
@@ -203,7 +204,7 @@ mod tests {
         fs::write(folder.path().join("man/broken.png"), "no image").unwrap();
         let recipe = "{task: gender, side_px: 8, data: {validation_fraction: 0.5}}";
         let recipe: Recipe = serde_yaml::from_str(recipe).unwrap();
-        let dataset = Dataset::load(&recipe, folder.path(), &ProgressBar::hidden()).unwrap();
+        let dataset = Dataset::load(&recipe, folder.path(), ProgressOptions::default()).unwrap();
         let counts = (dataset.training.len(), dataset.validation.len());
         assert!(counts.0 + counts.1 == 40 && counts.0 > 5 && counts.1 > 5, "{counts:?}");
         assert_eq!(dataset.checksums.lines().count(), 40);
@@ -214,7 +215,7 @@ mod tests {
         assert_eq!(dataset.validation[0].image.len(), 64);
         // man comes first in the folder's order, but is the second class.
         assert_eq!(dataset.training[0].class, 1);
-        let again = Dataset::load(&recipe, folder.path(), &ProgressBar::hidden()).unwrap();
+        let again = Dataset::load(&recipe, folder.path(), ProgressOptions::default()).unwrap();
         assert_eq!(dataset.sha256_hex(), again.sha256_hex());
     }
 
@@ -230,7 +231,7 @@ mod tests {
             fs::create_dir_all(&folder).unwrap();
             let table = folder.join("fer2013.csv");
             fs::write(&table, format!("emotion,pixels,Usage\n{rows}")).unwrap();
-            Dataset::load(&recipe, &table, &ProgressBar::hidden()).unwrap().checksums
+            Dataset::load(&recipe, &table, ProgressOptions::default()).unwrap().checksums
         });
         assert_eq!(one, other);
         assert!(one.lines().next().unwrap().ends_with("  fer2013.csv, line 10"), "{one}");

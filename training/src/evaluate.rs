@@ -11,8 +11,8 @@ use face_attributes_tools::dataset::{Dataset, DatasetSpec, Labelled};
 use face_attributes_tools::evaluation::report::EvaluationReport;
 use face_attributes_tools::evaluation::{Evaluation, evaluate};
 use face_attributes_tools::task::Task;
-use indicatif::ProgressBar;
 
+use crate::progress::{Progress, ProgressOptions};
 use crate::recipe::Recipe;
 use crate::train::RunFolder;
 
@@ -25,6 +25,8 @@ pub struct Arguments {
     /// The folder with the images, or the table, that it was trained with.
     #[arg(long, value_name = "DATA")]
     data: PathBuf,
+    #[command(flatten)]
+    progress: ProgressOptions,
 }
 
 /// Prints accuracy, confusion matrix, calibration and, where the data tell of people, figures per group.
@@ -37,7 +39,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 fn print_report<A: BuiltIn + Labelled>(arguments: &Arguments, recipe: &Recipe) -> anyhow::Result<()> {
-    let evaluation = answers(recipe, &arguments.run, &held_out::<A>(recipe, &arguments.data)?)?;
+    let evaluation = answers(recipe, &arguments.run, &held_out::<A>(recipe, &arguments.data)?, arguments.progress)?;
     println!("{}", EvaluationReport::new(&evaluation));
     Ok(())
 }
@@ -49,16 +51,21 @@ pub fn held_out<A: Labelled>(recipe: &Recipe, folder: &Path) -> anyhow::Result<D
 }
 
 /// What the model of a run by `recipe` says of images.
-pub fn answers<A: BuiltIn>(recipe: &Recipe, run: &Path, images: &Dataset<A>) -> anyhow::Result<Evaluation<A>> {
+pub fn answers<A: BuiltIn>(
+    recipe: &Recipe,
+    run: &Path,
+    images: &Dataset<A>,
+    options: ProgressOptions,
+) -> anyhow::Result<Evaluation<A>> {
     let classifier = Classifier::<A>::load(Some(&run.join(RunFolder::MODEL)))?;
     let of_robot = recipe.task.parameters(&AttributeParameters::default()).clone();
     let parameters = ClassifierParameters { margin: recipe.data.validation_margin, ..of_robot };
-    let progress = ProgressBar::new(images.samples.len() as u64);
-    images.refused.iter().for_each(|error| progress.suspend(|| eprintln!("skipped: {error}")));
+    images.refused.iter().for_each(|error| eprintln!("skipped: {error}"));
+    let progress = Progress::start("evaluating", images.samples.len(), options);
     let evaluation = evaluate(&classifier, images, &parameters, |error| {
-        error.iter().for_each(|error| progress.suspend(|| eprintln!("skipped: {error}")));
-        progress.inc(1);
+        error.iter().for_each(|error| progress.warn(&format!("skipped: {error}")));
+        progress.advance(1);
     });
-    progress.finish_and_clear();
+    progress.finish();
     Ok(evaluation)
 }

@@ -9,6 +9,7 @@ mod import;
 mod model_file;
 mod network;
 mod onnx_export;
+mod progress;
 mod random;
 mod recipe;
 mod train;

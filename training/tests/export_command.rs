@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
-use face_attributes::attributes::{Emotion, Gender};
+use face_attributes::attributes::{Attribute, Emotion, Gender};
 use face_attributes::network::Model;
 use prost::Message;
 use tract_onnx::pb::ModelProto;

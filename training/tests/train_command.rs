@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use face_attributes::attributes::Gender;
+use face_attributes::attributes::{Attribute, Gender};
 use face_attributes::network::Model;
 use face_attributes_tools::dataset::HeldOut;
 use opencv::core::Mat;
@@ -245,6 +245,66 @@ fn a_damaged_checkpoint_is_named() {
         assert!(message.contains("damaged") && message.contains(name), "{name}: {message}");
         fs::write(&path, whole).unwrap();
     }
+}
+
+/// Lets the only epoch of a run have diverged.
+fn spoil(run: &Path) {
+    let path = run.join("checkpoint/epoch_00001/state.yaml");
+    let state = fs::read_to_string(&path).unwrap();
+    let lines = state.lines().map(|line| match line.split_once("validation_loss: ") {
+        Some((indent, _)) => format!("{indent}validation_loss: .nan\n"),
+        None => format!("{line}\n"),
+    });
+    fs::write(&path, lines.collect::<String>()).unwrap();
+}
+
+#[test]
+fn what_has_diverged_is_not_gone_on_with() {
+    let folder = stripes();
+    let recipe = folder.path().join("recipe.yaml");
+    let reason = "state.yaml\n\nCaused by:\n    epoch 1: the validation loss is NaN";
+    for figure in ["loss", "accuracy", "last"] {
+        fs::write(&recipe, format!("{QUICK_RECIPE}choose_by: {figure}\n")).unwrap();
+        train_to_the_end(folder.path(), figure);
+        spoil(&folder.path().join(figure));
+        let message = failure(folder.path(), &["train", "recipe.yaml", "--data", "data", "--out", figure]);
+        assert!(message.contains(reason) && message.contains("give another --out"), "{message}");
+    }
+    let arguments = ["cross-validate", "recipe.yaml", "--data", "data", "--out", "runs", "--parts", "2"];
+    let output = Command::new(PROGRAM).current_dir(folder.path()).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    spoil(&folder.path().join("runs/part_2"));
+    let message = failure(folder.path(), &arguments);
+    assert!(message.starts_with("Error: part 2 of 2\n"), "{message}");
+    assert!(message.contains("epoch 1: the validation loss is NaN"), "{message}");
+}
+
+// The output of a process that a test starts is no terminal.
+#[test]
+fn a_log_tells_how_far_each_long_loop_has_come() {
+    let folder = stripes();
+    let recipe = format!("{QUICK_RECIPE}distillation: {{teachers: [teacher.onnx], views: 1, weight: 0.5}}\n");
+    fs::write(folder.path().join("recipe.yaml"), recipe).unwrap();
+    let log = |arguments: &[&str], secs: &str| {
+        let arguments = [arguments, &["--data", "data", "--progress-secs", secs]].concat();
+        let output = Command::new(PROGRAM).current_dir(folder.path()).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let told = log(&["train", "recipe.yaml", "--out", "told"], "0") + &log(&["evaluate", "told"], "0");
+    let of = |task: &str| -> Vec<&str> { told.lines().filter(|line| line.starts_with(task)).collect() };
+    for task in ["reading", "asking the teachers", "epoch 1/1", "validating epoch 1", "evaluating"] {
+        let lines = of(task);
+        assert!(lines.last().is_some_and(|line| line.starts_with(&format!("{task}: 100 % of "))), "{task}: {told}");
+        assert!(lines.iter().all(|line| line.contains(" images, ") && line.contains(" left")), "{task}: {told}");
+    }
+    let epoch = of("epoch 1/1");
+    assert!(epoch.len() > 2 && epoch.iter().all(|line| line.contains(" left, loss ")), "{told}");
+    assert!(epoch[0].contains(", accuracy ") && !epoch[0].contains(": 100 % of"), "{told}");
+
+    let silent =
+        log(&["train", "recipe.yaml", "--out", "silent"], "1000000") + &log(&["evaluate", "silent"], "1000000");
+    assert_eq!(silent, "");
 }
 
 #[test]

@@ -252,7 +252,7 @@ mod tests {
     use std::path::Path;
 
     use burn::tensor::activation::softmax;
-    use face_attributes::attributes::Emotion;
+    use face_attributes::attributes::{Attribute, Emotion};
     use face_attributes::network::{Model, PixelRange};
     use face_attributes_training::architecture::{Shape, sequential_fully_cnn};
 

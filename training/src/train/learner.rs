@@ -1,6 +1,6 @@
 //! A network that learns: one step, one validation, one checkpoint.
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use burn::module::Module;
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::log_softmax;
@@ -8,10 +8,11 @@ use burn::tensor::{Bytes, Device, Tensor, TensorData};
 use face_attributes_training::architecture::Network;
 
 use super::batches::Batch;
-use super::state::State;
+use super::state::{State, ensure_finite};
 use crate::augment::PIXEL_RANGE;
 use crate::data::Example;
 use crate::network::TrainableNetwork;
+use crate::progress::Progress;
 use crate::random::{Purpose, numbers};
 use crate::recipe::Recipe;
 use crate::weights::Weights;
@@ -107,7 +108,7 @@ impl<'a> Learner<'a> {
         self.average.as_ref().unwrap_or(&self.learning).to_weights(self.network)
     }
 
-    /// Learns from a batch, after the fraction `progress` of the epoch `epoch`, as its step `number`.
+    /// Learns from a batch, after the fraction `progress` of the epoch `epoch`, as its step `number`, both from 0.
     pub fn step(&mut self, batch: Batch, epoch: u32, number: u32, progress: f64) -> anyhow::Result<Step> {
         let device = self.device.clone().autodiff();
         let images = self.images(batch.pixels, batch.classes.len(), &device);
@@ -121,10 +122,7 @@ impl<'a> Learner<'a> {
             loss = loss + self.learning.squared_weights(self.network, name)?.mul_scalar(*factor);
         }
         let loss_value = f64::from(scalar(loss.clone().inner())?);
-        ensure!(
-            loss_value.is_finite(),
-            "the loss is {loss_value} in epoch {epoch}, step {number}; try a lower learning rate"
-        );
+        ensure_finite(&format!("training loss of step {}", number + 1), loss_value, epoch as usize + 1)?;
         let gradients = GradientsParams::from_grads(loss.backward(), &self.learning);
         let learning_rate = self.state.learning_rate(self.recipe, progress);
         self.learning = self.optimizer.step(learning_rate, self.learning.clone(), gradients);
@@ -137,7 +135,7 @@ impl<'a> Learner<'a> {
     }
 
     /// Answers on images that the network does not learn from.
-    pub fn validate(&self, examples: &[Example<Vec<u8>>]) -> anyhow::Result<Validation> {
+    pub fn validate(&self, examples: &[Example<Vec<u8>>], progress: &Progress) -> anyhow::Result<Validation> {
         let model = self.average.clone().unwrap_or_else(|| self.learning.valid());
         let mut answers = Vec::with_capacity(examples.len());
         let mut loss = 0.0;
@@ -149,6 +147,7 @@ impl<'a> Learner<'a> {
             let classes: Vec<_> = examples.iter().map(|example| example.class).collect();
             let truth = one_hot(&classes, self.class_count(), &self.device);
             loss -= f64::from(scalar((log_softmax(logits, 1) * truth).sum())?);
+            progress.advance(classes.len());
         }
         Ok(Validation { loss: loss / examples.len() as f64, answers })
     }

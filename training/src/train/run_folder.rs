@@ -139,12 +139,14 @@ impl RunFolder {
             fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
         };
         let damaged = |name: &str| format!("damaged checkpoint {}", folder.join(name).display());
+        let state: State = serde_yaml::from_slice(&read(Self::STATE)?).with_context(|| damaged(Self::STATE))?;
+        state.check().with_context(|| folder.join(Self::STATE).display().to_string())?;
         let weights = |name: &str| weights_from_onnx(&read(name)?, network).with_context(|| damaged(name));
         Ok(Some(Snapshot {
             weights: weights(Self::WEIGHTS)?,
             average: if folder.join(Self::AVERAGE).exists() { Some(weights(Self::AVERAGE)?) } else { None },
             optimizer: read(Self::OPTIMIZER)?,
-            state: serde_yaml::from_slice(&read(Self::STATE)?).with_context(|| damaged(Self::STATE))?,
+            state,
         }))
     }
 

@@ -1,8 +1,18 @@
 //! How far a training has come, and what follows from it.
 
+use anyhow::ensure;
 use serde::{Deserialize, Serialize};
 
 use crate::recipe::{Figure, Recipe, Schedule};
+
+/// What to change where a training has diverged.
+pub const REMEDY: &str = "lower learning_rate in the recipe, and give another --out";
+
+/// Refuses a loss that is not finite: it cannot be compared with that of other epochs, and no later one is better.
+pub fn ensure_finite(name: &str, loss: f64, epoch: usize) -> anyhow::Result<()> {
+    ensure!(loss.is_finite(), "epoch {epoch}: the {name} is {loss}, so the training has diverged; {REMEDY}");
+    Ok(())
+}
 
 /// Figures of one epoch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,6 +34,11 @@ pub struct EpochMetrics {
 }
 
 impl EpochMetrics {
+    fn check(&self) -> anyhow::Result<()> {
+        ensure_finite("training loss", self.training_loss, self.epoch)?;
+        ensure_finite("validation loss", self.validation_loss, self.epoch)
+    }
+
     /// The figure by which epochs are compared; the larger the better.
     fn merit(&self, figure: Figure) -> f64 {
         match figure {
@@ -54,8 +69,14 @@ impl State {
         self.epochs.iter().rev().max_by(|a, b| merit(a).total_cmp(&merit(b)))
     }
 
-    /// Takes up a completed epoch; gives whether it is the best so far.
-    pub fn complete(&mut self, metrics: EpochMetrics, recipe: &Recipe) -> bool {
+    /// Refuses epochs of a training that has diverged.
+    pub fn check(&self) -> anyhow::Result<()> {
+        self.epochs.iter().try_for_each(EpochMetrics::check)
+    }
+
+    /// Takes up a completed epoch; gives whether it is the best so far. An epoch with a loss that is not finite is refused.
+    pub fn complete(&mut self, metrics: EpochMetrics, recipe: &Recipe) -> anyhow::Result<bool> {
+        metrics.check()?;
         let epoch = metrics.epoch;
         self.epochs.push(metrics);
         let is_best = self.best(recipe).is_some_and(|best| best.epoch == epoch);
@@ -66,7 +87,7 @@ impl State {
             self.reductions += 1;
             self.epochs_on_plateau = 0;
         }
-        is_best
+        Ok(is_best)
     }
 
     /// Whether no epoch is to follow.
@@ -122,7 +143,7 @@ mod tests {
                 seconds: 0.0,
             };
             let is_best = losses[..position].iter().all(|earlier| earlier > loss);
-            assert_eq!(state.complete(metrics, recipe), is_best);
+            assert_eq!(state.complete(metrics, recipe).unwrap(), is_best || recipe.choose_by == Figure::Last);
         }
         state
     }
@@ -143,6 +164,32 @@ mod tests {
         for figure in ["loss", "accuracy"] {
             let recipe = recipe(&format!("choose_by: {figure}"));
             assert_eq!(after(&[3.0, 2.0, 2.5, 2.0], &recipe).best(&recipe).unwrap().epoch, 2);
+        }
+    }
+
+    #[test]
+    fn an_epoch_with_a_loss_that_is_not_finite_is_refused() {
+        for figure in ["loss", "accuracy", "last"] {
+            let recipe = recipe(&format!("choose_by: {figure}"));
+            for (loss, shown) in
+                [(f64::NAN, "NaN"), (-f64::NAN, "NaN"), (f64::INFINITY, "inf"), (-f64::INFINITY, "-inf")]
+            {
+                let before = after(&[3.0], &recipe);
+                let metrics = EpochMetrics { epoch: 2, validation_accuracy: 1.0, ..before.epochs[0].clone() };
+                let epochs = [
+                    ("training", EpochMetrics { training_loss: loss, ..metrics.clone() }),
+                    ("validation", EpochMetrics { validation_loss: loss, ..metrics }),
+                ];
+                for (name, metrics) in epochs {
+                    let mut state = before.clone();
+                    let message = state.complete(metrics.clone(), &recipe).unwrap_err().to_string();
+                    assert!(message.starts_with(&format!("epoch 2: the {name} loss is {shown}, ")), "{message}");
+                    assert!(message.contains("lower learning_rate in the recipe"), "{message}");
+                    assert_eq!(state, before);
+                    state.epochs.push(metrics);
+                    assert_eq!(state.check().unwrap_err().to_string(), message);
+                }
+            }
         }
     }
 

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use face_attributes::attributes::Attribute;
 use face_attributes::network::Model;
-use indicatif::ProgressBar;
 use opencv::core::Mat;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use crate::augment::View;
 use crate::data::{Dataset, hex};
+use crate::progress::{Progress, ProgressOptions};
 use crate::random::{Purpose, numbers};
 use crate::recipe::{Distillation, Recipe};
 
@@ -52,12 +52,12 @@ pub fn ask_teachers<A: Attribute>(
     recipe: &Recipe,
     distillation: &Distillation,
     dataset: &Dataset,
-    progress: &ProgressBar,
+    options: ProgressOptions,
 ) -> anyhow::Result<Vec<Vec<f32>>> {
     let teachers = distillation.teachers.iter().map(|path| anyhow::Ok((path, Model::load(path, &A::outputs())?)));
     let teachers = teachers.collect::<anyhow::Result<Vec<_>>>()?;
     let answer_count = (teachers.len() * distillation.views as usize) as f32;
-    progress.set_length(dataset.training.len() as u64);
+    let progress = Progress::start("asking the teachers", dataset.training.len(), options);
     let examples = dataset.training.par_iter().enumerate();
     let answers = examples.map(|(position, example)| {
         let mut sum = vec![0.0; A::CLASSES.len()];
@@ -69,10 +69,12 @@ pub fn ask_teachers<A: Attribute>(
                 sum.iter_mut().zip(answer).for_each(|(sum, probability)| *sum += probability / answer_count);
             }
         }
-        progress.inc(1);
+        progress.advance(1);
         Ok(softened(sum, distillation.temperature as f32))
     });
-    answers.collect()
+    let answers = answers.collect();
+    progress.finish();
+    answers
 }
 
 fn ask(teacher: &Model, view: &View, picture: &Mat) -> anyhow::Result<Vec<f32>> {
@@ -110,7 +112,8 @@ pub fn read_answers(path: &Path, count: usize, class_count: usize) -> anyhow::Re
     let name = || path.display().to_string();
     let mut reader = csv::ReaderBuilder::new().has_headers(false).from_path(path).with_context(name)?;
     let answers = reader.deserialize().collect::<Result<Vec<Vec<f32>>, _>>().with_context(name)?;
-    let is_complete = answers.len() == count && answers.iter().all(|answer| answer.len() == class_count);
+    let is_answer = |answer: &Vec<f32>| answer.len() == class_count && answer.iter().all(|it| it.is_finite());
+    let is_complete = answers.len() == count && answers.iter().all(is_answer);
     ensure!(is_complete, "{}: expected {count} lines of {class_count} numbers; remove it to ask anew", path.display());
     Ok(answers)
 }

@@ -1,11 +1,13 @@
 //! The recipe of a training: a YAML file.
 
+mod check;
+mod defaults;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, ensure};
-use face_attributes::network::MAX_INPUT_SIDE_PX;
+use anyhow::Context;
 use face_attributes_tools::dataset::{DatasetSpec, Format, HeldOut, Usage};
 use face_attributes_tools::task::Task;
 use serde::{Deserialize, Serialize};
@@ -193,78 +195,6 @@ pub enum Figure {
     Last,
 }
 
-impl Default for DataRecipe {
-    fn default() -> Self {
-        Self {
-            description: None,
-            format: Format::Folders,
-            min_age_years: 0,
-            balance: Balance::Images,
-            validation_fraction: HeldOut::default(),
-            validation_margin: 0.0,
-        }
-    }
-}
-
-impl Default for Augmentation {
-    fn default() -> Self {
-        Self {
-            margin: [0.0, 0.0],
-            rotation_degrees: 10.0,
-            shift: 0.1,
-            zoom: 0.1,
-            brightness: 0.0,
-            contrast: 0.0,
-            sharpness: [0.0, 0.0],
-            mirror: true,
-        }
-    }
-}
-
-impl Default for Schedule {
-    fn default() -> Self {
-        Self::ReduceOnPlateau { factor: 0.1, patience: 12 }
-    }
-}
-
-/// The values of the paper and of its authors' published code.
-mod defaults {
-    use std::collections::BTreeMap;
-
-    pub fn architecture() -> String {
-        "mini_xception".to_owned()
-    }
-
-    pub fn side_px() -> usize {
-        64
-    }
-
-    pub fn epochs() -> usize {
-        10_000
-    }
-
-    pub fn batch_size() -> usize {
-        32
-    }
-
-    pub fn learning_rate() -> f64 {
-        1e-3
-    }
-
-    pub fn temperature() -> f64 {
-        1.0
-    }
-
-    pub fn l2_penalty(architecture: &str) -> BTreeMap<String, f64> {
-        let names: &[&str] = if architecture == self::architecture() { &["conv_1", "conv_2"] } else { &[] };
-        names.iter().map(|name| ((*name).to_owned(), 0.01)).collect()
-    }
-
-    pub fn early_stopping_patience() -> Option<usize> {
-        Some(50)
-    }
-}
-
 impl Recipe {
     /// Reads a recipe and checks it.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
@@ -277,77 +207,6 @@ impl Recipe {
         recipe.l2_penalty.get_or_insert_with(|| defaults::l2_penalty(&recipe.architecture));
         recipe.check()?;
         Ok(recipe)
-    }
-
-    fn check(&self) -> anyhow::Result<()> {
-        let Augmentation {
-            margin: [least_margin, margin],
-            rotation_degrees,
-            shift,
-            zoom,
-            brightness,
-            contrast,
-            sharpness: [least_sharpness, sharpness],
-            ..
-        } = self.augmentation;
-        let in_range = |name: &str, value: f64, range: std::ops::RangeInclusive<f64>| {
-            ensure!(range.contains(&value), "{name} is {value}, expected {} to {}", range.start(), range.end());
-            Ok(())
-        };
-        in_range("learning_rate", self.learning_rate, 1e-9..=1.0)?;
-        in_range("label_smoothing", self.label_smoothing, 0.0..=0.9)?;
-        in_range("average_decay", self.average_decay.unwrap_or(0.0), 0.0..=0.999_999)?;
-        in_range("data.validation_fraction", self.data.validation_fraction.fraction(), 0.0..=0.9)?;
-        in_range("data.validation_margin", self.data.validation_margin, 0.0..=10.0)?;
-        in_range("augmentation.margin", margin, 0.0..=10.0)?;
-        in_range("augmentation.margin", least_margin, 0.0..=margin)?;
-        in_range("augmentation.rotation_degrees", rotation_degrees, 0.0..=180.0)?;
-        in_range("augmentation.shift", shift, 0.0..=1.0)?;
-        in_range("augmentation.zoom", zoom, 0.0..=0.9)?;
-        in_range("augmentation.brightness", brightness, 0.0..=1.0)?;
-        in_range("augmentation.contrast", contrast, 0.0..=1.0)?;
-        in_range("augmentation.sharpness", sharpness, -1.0..=10.0)?;
-        in_range("augmentation.sharpness", least_sharpness, -1.0..=sharpness)?;
-        if let Some(distillation) = &self.distillation {
-            ensure!(!distillation.teachers.is_empty(), "distillation.teachers is empty");
-            in_range("distillation.views", f64::from(distillation.views), 1.0..=1000.0)?;
-            in_range("distillation.weight", distillation.weight, 0.0..=1.0)?;
-            in_range("distillation.temperature", distillation.temperature, 0.1..=100.0)?;
-        }
-        for (name, factor) in self.l2_penalty.iter().flatten() {
-            in_range(&format!("l2_penalty.{name}"), *factor, 0.0..=1000.0)?;
-        }
-        if self.choose_by == Figure::Last {
-            let on_plateau = matches!(self.schedule, Schedule::ReduceOnPlateau { .. });
-            ensure!(
-                !on_plateau,
-                "schedule is reduce_on_plateau, but with choose_by: last no epoch is worse than another"
-            );
-            let patience = self.early_stopping_patience;
-            ensure!(
-                patience.is_none(),
-                "early_stopping_patience has to be null, as with choose_by: last none stops early"
-            );
-        }
-        match self.schedule {
-            Schedule::Constant => {}
-            Schedule::ReduceOnPlateau { factor, .. } => in_range("schedule.factor", factor, 0.0..=1.0)?,
-            Schedule::Cosine { warmup_epochs } => {
-                in_range("schedule.warmup_epochs", warmup_epochs, 0.0..=self.epochs as f64)?;
-            }
-        }
-        let positive = [
-            ("side_px", self.side_px, MAX_INPUT_SIDE_PX),
-            ("epochs", self.epochs, 1_000_000),
-            ("batch_size", self.batch_size, 1_000_000),
-        ];
-        for (name, value, largest) in positive {
-            ensure!((1..=largest).contains(&value), "{name} is {value}, expected 1 to {largest}");
-        }
-        let needs_races = self.data.balance == Balance::RacesAndClasses;
-        let has_races = self.data.format == Format::Utkface;
-        ensure!(has_races || !needs_races, "data.balance asks for races, but only the format utkface tells them");
-        Ok(())
     }
 }
 
@@ -365,30 +224,6 @@ mod tests {
         let penalty = |yaml: &str| Recipe::parse(yaml).unwrap().l2_penalty.unwrap();
         assert_eq!(penalty("task: emotion"), [("conv_1".to_owned(), 0.01), ("conv_2".to_owned(), 0.01)].into());
         assert_eq!(penalty("task: emotion\narchitecture: residual_cnn"), [].into());
-    }
-
-    #[test]
-    fn what_is_wrong_is_named() {
-        let message = |yaml: &str| format!("{:#}", Recipe::parse(yaml).unwrap_err());
-        assert!(message("architecture: mini_xception").contains("missing field `task`"));
-        assert!(message("task: emotion\nlearning_rat: 1").contains("unknown field `learning_rat`"));
-        assert!(message("task: emotion\naugmentation: {zom: 1}").contains("unknown field `zom`"));
-        let too_smooth = message("task: emotion\nlabel_smoothing: 1");
-        assert_eq!(too_smooth, "label_smoothing is 1, expected 0 to 0.9");
-        let margins = message("task: gender\naugmentation: {margin: [0.5, 0.2]}");
-        assert_eq!(margins, "augmentation.margin is 0.5, expected 0 to 0.2");
-        let sharpness = |range: &str| message(&format!("task: emotion\naugmentation: {{sharpness: {range}}}"));
-        assert_eq!(sharpness("[0, 20]"), "augmentation.sharpness is 20, expected -1 to 10");
-        assert_eq!(sharpness("[0, .nan]"), "augmentation.sharpness is NaN, expected -1 to 10");
-        assert_eq!(sharpness("[0.7, 0.1]"), "augmentation.sharpness is 0.7, expected -1 to 0.1");
-        assert!(message("task: emotion\nbatch_size: 0").starts_with("batch_size is 0"));
-        assert_eq!(message("task: emotion\nside_px: 2000"), "side_px is 2000, expected 1 to 1024");
-        assert_eq!(message("task: emotion\nl2_penalty: {conv_1: -1}"), "l2_penalty.conv_1 is -1, expected 0 to 1000");
-        assert!(message("task: emotion\nchoose_by: last").starts_with("schedule is reduce_on_plateau"));
-        let patient = message("task: emotion\nchoose_by: last\nschedule: constant");
-        assert!(patient.starts_with("early_stopping_patience has to be null"), "{patient}");
-        let races = message("task: emotion\ndata: {balance: races_and_classes}");
-        assert_eq!(races, "data.balance asks for races, but only the format utkface tells them");
     }
 
     #[test]
