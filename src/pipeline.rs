@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::attributes::{AttributeParameters, Classifiers, ClassifyError, FaceAttributes};
-use crate::faces::{CascadeError, DetectorParameters, FaceFinder, HaarDetector};
+use crate::faces::{CascadeError, DetectorParameters, FaceFinder, FaceIds, HaarDetector};
 use crate::frame::Frame;
 use crate::network::ModelError;
 
@@ -58,20 +58,20 @@ impl Pipeline {
     /// [`PipelineError`] names the file that is missing, damaged or made for something else.
     pub fn load(parameters: PipelineParameters) -> Result<Self, PipelineError> {
         let classifiers = Arc::new(Classifiers::load(&parameters.attributes)?);
-        Ok(Self::with_classifiers(parameters, classifiers, 0)?)
+        Ok(Self::with_classifiers(parameters, classifiers, FaceIds::of_camera(0))?)
     }
 
-    /// The pipeline of one of several cameras, which share the networks. `camera` counts from 0 and makes their ids differ.
+    /// The pipeline of one of several cameras, which share the networks and differ in their `ids`.
     ///
     /// # Errors
     /// [`CascadeError`] names the file that is missing or damaged.
     pub fn with_classifiers(
         parameters: PipelineParameters,
         classifiers: Arc<Classifiers>,
-        camera: u16,
+        ids: FaceIds,
     ) -> Result<Self, CascadeError> {
         let detector = HaarDetector::load(parameters.detector.cascade_path())?;
-        Ok(Self { parameters, finder: FaceFinder::new(detector, camera), classifiers })
+        Ok(Self { parameters, finder: FaceFinder::new(detector, ids), classifiers })
     }
 
     /// The parameters in force.

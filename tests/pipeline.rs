@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use face_attributes::attributes::{Attribute, Emotion, FaceAttributes, Gender};
+use face_attributes::faces::FaceIds;
 use face_attributes::frame::{ByteOrder, Encoding, Frame};
 use face_attributes::pipeline::{Pipeline, PipelineParameters};
 use opencv::core::{Mat, Rect, Scalar, Size};
@@ -190,7 +191,8 @@ fn a_wrong_model_or_cascade_stops_the_start_and_is_named() {
 fn cameras_share_the_networks_and_their_ids_differ() {
     let parameters = PipelineParameters::default();
     let mut front = pipeline();
-    let mut rear = Pipeline::with_classifiers(parameters, Arc::clone(front.classifiers()), 1).unwrap();
+    let mut rear =
+        Pipeline::with_classifiers(parameters, Arc::clone(front.classifiers()), FaceIds::of_camera(1)).unwrap();
     let portrait = portrait();
     let frame = Frame::from_bgr(&portrait).unwrap();
     let [seen, seen_too] = [&mut front, &mut rear].map(|camera| camera.process(&frame, Duration::ZERO).unwrap().faces);

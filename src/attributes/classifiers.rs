@@ -117,14 +117,13 @@ fn classify<A: BuiltIn>(
 #[cfg(test)]
 mod tests {
     use std::io::Write;
-    use std::time::Duration;
 
     use opencv::core::CV_8UC1;
     use prost::Message;
     use tract_onnx::pb::ModelProto;
 
     use super::*;
-    use crate::faces::Tracker;
+    use crate::faces::FaceIds;
 
     /// The emotion network with weights so large that any picture but an even one gives no number. The trial at loading, on a
     /// black picture, passes.
@@ -150,7 +149,7 @@ mod tests {
         let mut gray = Mat::new_rows_cols_with_default(90, 130, CV_8UC1, 40.into()).unwrap();
         opencv::core::randu(&mut gray, &0.0, &255.0).unwrap();
         let roi = BoundingBox { x: 30, y: 10, width: 60, height: 60 };
-        let face = FoundFace { id: Tracker::new(0).update(&[roi], Duration::ZERO)[0], roi };
+        let face = FoundFace { id: FaceIds::of_camera(0).next_id(), roi };
         let mut failures = Vec::new();
         let attributes = classifiers.classify(&gray, face, &parameters, &mut failures);
         assert_eq!(attributes.emotion, None);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use opencv::core::Mat;
 
-use super::{BoundingBox, DetectorParameters, FaceId, HaarDetector, Tracker};
+use super::{BoundingBox, DetectorParameters, FaceId, FaceIds, HaarDetector, Tracker};
 
 /// A face in one frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,9 +23,9 @@ pub struct FaceFinder {
 }
 
 impl FaceFinder {
-    /// Ids of different cameras differ; `camera` counts from 0.
-    pub fn new(detector: HaarDetector, camera: u16) -> Self {
-        Self { detector, tracker: Tracker::new(camera) }
+    /// Finds with `detector` and names new faces by `ids`.
+    pub fn new(detector: HaarDetector, ids: FaceIds) -> Self {
+        Self { detector, tracker: Tracker::new(ids) }
     }
 
     /// The faces of the next frame, from left to right. `gray` is height x width, 8-bit, one channel; `time` is when it was

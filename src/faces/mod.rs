@@ -8,4 +8,4 @@ mod tracks;
 pub use bounding_box::BoundingBox;
 pub use finder::{FaceFinder, FoundFace};
 pub use haar::{CascadeError, DetectorParameters, HaarDetector};
-pub use tracks::{FaceId, MAX_AGE, Tracker};
+pub use tracks::{FaceId, FaceIds, MAX_AGE, Tracker};

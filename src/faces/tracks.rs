@@ -5,6 +5,8 @@
 //! person is: somebody who leaves and returns gets a new id, and two who cross may swap theirs.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::BoundingBox;
@@ -33,6 +35,25 @@ impl fmt::Display for FaceId {
     }
 }
 
+/// The ids of one camera. Clones count on together, so that a camera that is started again uses none twice.
+#[derive(Debug, Clone)]
+pub struct FaceIds {
+    camera: u16,
+    last: Arc<AtomicU64>,
+}
+
+impl FaceIds {
+    /// `camera` counts from 0 and makes the ids of several cameras differ.
+    pub fn of_camera(camera: u16) -> Self {
+        Self { camera, last: Arc::default() }
+    }
+
+    /// An id that was not used before.
+    pub fn next_id(&self) -> FaceId {
+        FaceId { camera: self.camera, number: self.last.fetch_add(1, Ordering::Relaxed) + 1 }
+    }
+}
+
 #[derive(Debug)]
 struct Track {
     id: FaceId,
@@ -43,16 +64,15 @@ struct Track {
 /// Remembers the faces that a camera saw within the last [`MAX_AGE`].
 #[derive(Debug)]
 pub struct Tracker {
-    camera: u16,
+    ids: FaceIds,
     tracks: Vec<Track>,
     last_update: Duration,
-    faces_seen: u64,
 }
 
 impl Tracker {
-    /// Follows the faces of one camera; `camera` counts from 0 and makes the ids of cameras differ.
-    pub fn new(camera: u16) -> Self {
-        Self { camera, tracks: Vec::new(), last_update: Duration::ZERO, faces_seen: 0 }
+    /// Follows the faces of the camera that these ids are for.
+    pub fn new(ids: FaceIds) -> Self {
+        Self { ids, tracks: Vec::new(), last_update: Duration::ZERO }
     }
 
     /// Takes the faces of the frame at `time` and gives each its id, in the same order.
@@ -93,8 +113,7 @@ impl Tracker {
     }
 
     fn begin(&mut self, face: BoundingBox, time: Duration) -> FaceId {
-        self.faces_seen += 1;
-        let id = FaceId { camera: self.camera, number: self.faces_seen };
+        let id = self.ids.next_id();
         self.tracks.push(Track { id, face, last_seen: time });
         id
     }
@@ -108,6 +127,10 @@ mod tests {
         BoundingBox { x, y, width: 60, height: 50 }
     }
 
+    fn tracker() -> Tracker {
+        Tracker::new(FaceIds::of_camera(0))
+    }
+
     fn names(ids: &[FaceId]) -> Vec<String> {
         ids.iter().map(ToString::to_string).collect()
     }
@@ -119,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_moving_face_keeps_its_id_also_when_the_order_changes() {
-        let mut tracker = Tracker::new(0);
+        let mut tracker = tracker();
         assert_eq!(names(&tracker.update(&[at(0, 0), at(200, 90)], frame(0, 30.0))), ["face1", "face2"]);
         assert_eq!(names(&tracker.update(&[at(190, 85), at(10, 5)], frame(1, 30.0))), ["face2", "face1"]);
         assert_eq!(names(&tracker.update(&[at(20, 10), at(400, 300)], frame(2, 30.0))), ["face1", "face3"]);
@@ -127,7 +150,7 @@ mod tests {
 
     #[test]
     fn the_nearer_box_continues_the_face() {
-        let mut tracker = Tracker::new(0);
+        let mut tracker = tracker();
         tracker.update(&[at(0, 0)], Duration::ZERO);
         assert_eq!(names(&tracker.update(&[at(20, 0), at(3, 0)], frame(1, 30.0))), ["face2", "face1"]);
     }
@@ -135,7 +158,7 @@ mod tests {
     #[test]
     fn an_id_outlives_missed_frames_for_the_same_time_at_every_frame_rate() {
         for rate_hz in [2.0, 30.0, 60.0] {
-            let mut tracker = Tracker::new(0);
+            let mut tracker = tracker();
             tracker.update(&[at(0, 0)], Duration::ZERO);
             let last = (MAX_AGE.as_secs_f64() * rate_hz).floor() as u32;
             for number in 1..last {
@@ -152,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_pause_or_a_jump_back_in_time_ends_all_tracks() {
-        let mut tracker = Tracker::new(0);
+        let mut tracker = tracker();
         tracker.update(&[at(0, 0)], Duration::from_secs(10));
         let after_a_pause = tracker.update(&[at(0, 0)], Duration::from_secs(3610));
         assert_eq!(names(&after_a_pause), ["face2"]);
@@ -162,15 +185,17 @@ mod tests {
 
     #[test]
     fn what_is_forgotten_does_not_come_back() {
-        let mut tracker = Tracker::new(0);
+        let mut tracker = tracker();
         tracker.update(&[at(0, 0)], Duration::ZERO);
         tracker.forget();
         assert_eq!(names(&tracker.update(&[at(0, 0)], frame(1, 30.0))), ["face2"]);
     }
 
     #[test]
-    fn ids_of_two_cameras_differ() {
-        let [front, rear] = [0, 1].map(|camera| Tracker::new(camera).update(&[at(0, 0)], Duration::ZERO)[0]);
-        assert_eq!(names(&[front, rear]), ["face1", "camera2_face1"]);
+    fn ids_of_two_cameras_differ_and_a_camera_that_starts_again_uses_none_twice() {
+        let cameras = [0, 1].map(FaceIds::of_camera);
+        let first_id = |ids: &FaceIds| Tracker::new(ids.clone()).update(&[at(0, 0)], Duration::ZERO)[0];
+        let [front, rear, front_again] = [&cameras[0], &cameras[1], &cameras[0]].map(first_id);
+        assert_eq!(names(&[front, rear, front_again]), ["face1", "camera2_face1", "face2"]);
     }
 }

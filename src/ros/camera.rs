@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 use face_attributes::attributes::Classifiers;
+use face_attributes::faces::FaceIds;
 use face_attributes::pipeline::Pipeline;
 use face_attributes::runtime::{Counters, Mailbox, NamedThread, Throttle};
 use r2r::Node;
@@ -39,19 +40,20 @@ pub struct Camera {
 }
 
 impl Camera {
-    /// Subscribes and starts the threads. `number` counts from 0 and makes the ids of cameras differ.
+    /// Subscribes and starts the threads. Cameras share the networks and differ in their `ids`. To be called within tokio's
+    /// runtime.
     ///
     /// # Errors
     /// Where the cascade cannot be loaded, a topic cannot be created, or a thread cannot be started.
     pub fn start(
         node: &mut Node,
-        number: u16,
         topics: CameraTopics,
+        ids: FaceIds,
         classifiers: &Arc<Classifiers>,
         parameters: &SharedParameters,
     ) -> anyhow::Result<Self> {
         let snapshot = parameters.get();
-        let pipeline = Pipeline::with_classifiers(snapshot.pipeline.clone(), Arc::clone(classifiers), number)?;
+        let pipeline = Pipeline::with_classifiers(snapshot.pipeline.clone(), Arc::clone(classifiers), ids)?;
         let subscription = node
             .subscribe::<Image>(&topics.image, image_qos(snapshot.image.reliability))
             .with_context(|| format!("cannot subscribe to {}", topics.image))?;
@@ -172,5 +174,100 @@ impl Worker {
             }
         }
         Ok(faults)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use face_attributes::parameters::Parameters;
+    use futures::{Stream, StreamExt};
+    use opencv::imgcodecs::{IMREAD_GRAYSCALE, imread};
+    use opencv::prelude::*;
+    use r2r::face_attributes::msg::FaceAttributesArray;
+    use r2r::{Publisher, QosProfile};
+
+    use super::*;
+    use crate::spinner::Spinner;
+
+    /// Far more than anything here takes: reached only when something hangs.
+    const DEADLINE: Duration = Duration::from_secs(120);
+
+    fn topics(name: &str) -> CameraTopics {
+        CameraTopics { image: format!("{name}/image"), output_prefix: format!("~/{name}") }
+    }
+
+    fn portrait() -> Image {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/astronaut.jpg");
+        let gray = imread(path, IMREAD_GRAYSCALE).unwrap();
+        let [width, height] = [gray.cols(), gray.rows()].map(i32::unsigned_abs);
+        let data = gray.data_bytes().unwrap().to_vec();
+        Image { width, height, step: width, encoding: "mono8".to_owned(), data, ..Default::default() }
+    }
+
+    /// The id of the face, from the next answer that has one. Images are sent until it comes, as some are lost while the parts
+    /// find each other.
+    async fn id_of_face(
+        images: &Publisher<Image>,
+        answers: &mut (impl Stream<Item = FaceAttributesArray> + Unpin),
+    ) -> String {
+        let ask = async {
+            loop {
+                images.publish(&portrait()).unwrap();
+                if let Ok(Some(answer)) = timeout(Duration::from_millis(200), answers.next()).await
+                    && let Some(face) = answer.faces.first()
+                {
+                    return face.id.clone();
+                }
+            }
+        };
+        timeout(DEADLINE, ask).await.unwrap()
+    }
+
+    async fn stop(camera: Camera, spinner: &Spinner) {
+        let outputs = camera.stop(DEADLINE).await.unwrap();
+        spinner.call(|node| outputs.into_iter().for_each(|output| output.close(node))).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn cameras_are_started_and_stopped_one_by_one() {
+        let mut node = Node::create(r2r::Context::create().unwrap(), "cameras", "").unwrap();
+        let parameters = SharedParameters::new(Parameters::default(), false);
+        let classifiers = Arc::new(Classifiers::load(&parameters.get().pipeline.attributes).unwrap());
+        let [front_ids, rear_ids] = [0, 1].map(FaceIds::of_camera);
+        let start = |node: &mut Node, name: &str, ids: &FaceIds| {
+            Camera::start(node, topics(name), ids.clone(), &classifiers, &parameters).unwrap()
+        };
+        let front = start(&mut node, "front", &front_ids);
+        let rear = start(&mut node, "rear", &rear_ids);
+        let reliable = QosProfile::default();
+        let to_front = node.create_publisher::<Image>("front/image", reliable.clone()).unwrap();
+        let to_rear = node.create_publisher::<Image>("rear/image", reliable.clone()).unwrap();
+        let mut of_front = node.subscribe("~/front/faces", reliable.clone()).unwrap();
+        let mut of_rear = node.subscribe("~/rear/faces", reliable).unwrap();
+        let spinner = Spinner::start(node, |_| ()).unwrap();
+        assert_eq!(id_of_face(&to_front, &mut of_front).await, "face1");
+        assert_eq!(id_of_face(&to_rear, &mut of_rear).await, "camera2_face1");
+
+        // Without the front camera, its topics are gone and the rear one goes on.
+        let weak = Arc::downgrade(&front.counters);
+        stop(front, &spinner).await;
+        assert!(weak.upgrade().is_none(), "something of the camera is left");
+        let publishers = |node: &mut Node, topic: &str| node.get_publishers_info_by_topic(topic, false).unwrap().len();
+        assert_eq!(spinner.call(move |node| publishers(node, "/cameras/front/faces")).await.unwrap(), 0);
+        assert_eq!(id_of_face(&to_rear, &mut of_rear).await, "camera2_face1");
+
+        // Started again from the thread that owns the node, its ids go on.
+        let runtime = tokio::runtime::Handle::current();
+        let start_again = move |node: &mut Node| {
+            let _guard = runtime.enter();
+            Camera::start(node, topics("front"), front_ids, &classifiers, &parameters).unwrap()
+        };
+        let front = spinner.call(start_again).await.unwrap();
+        assert_eq!(id_of_face(&to_front, &mut of_front).await, "face2");
+        stop(front, &spinner).await;
+        stop(rear, &spinner).await;
+        spinner.stop().unwrap();
     }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 use face_attributes::attributes::Classifiers;
+use face_attributes::faces::FaceIds;
 use face_attributes::panics::catch_panic;
 use face_attributes::parameters::{ConfigurationError, NODE_NAME, NodeTarget, Source, configure};
 use face_attributes::runtime::set_opencv_threads;
@@ -40,7 +41,7 @@ pub async fn run(sources: &[Source]) -> anyhow::Result<()> {
     set_opencv_threads(snapshot.pipeline.detector.threads)?;
     let classifiers = Arc::new(Classifiers::load(&snapshot.pipeline.attributes)?);
     let topics = CameraTopics { image: "image".to_owned(), output_prefix: "~".to_owned() };
-    let mut camera = Camera::start(&mut node, 0, topics, &classifiers, &parameters)?;
+    let mut camera = Camera::start(&mut node, topics, FaceIds::of_camera(0), &classifiers, &parameters)?;
     let services = serve_parameters(&mut node, &parameters)?;
     log::info!("waiting for images");
     let counters = Arc::clone(camera.counters());

@@ -139,7 +139,6 @@ impl<A: Attribute> NetworkExplainer<A> {
 mod tests {
     use std::io::Write;
     use std::path::Path;
-    use std::time::Duration;
 
     use opencv::imgcodecs::{IMREAD_GRAYSCALE, imread};
     use opencv::prelude::*;
@@ -150,7 +149,7 @@ mod tests {
     use super::*;
     use crate::attributes::crop::mirror;
     use crate::attributes::{BuiltIn, Classifier};
-    use crate::faces::{FaceId, FoundFace, Tracker};
+    use crate::faces::{FaceId, FaceIds, FoundFace};
 
     const FACE: BoundingBox = BoundingBox { x: 165, y: 60, width: 120, height: 140 };
 
@@ -159,7 +158,7 @@ mod tests {
     }
 
     fn an_id() -> FaceId {
-        Tracker::new(0).update(&[FACE], Duration::ZERO)[0]
+        FaceIds::of_camera(0).next_id()
     }
 
     #[test]

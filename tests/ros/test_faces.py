@@ -45,8 +45,11 @@ def test_an_image_without_a_face_is_answered_with_none(client):
     assert list(answer.faces) == []
 
 
-def test_a_camera_at_30_hz_loses_no_image(client, node, portrait):
-    sent_before = client.images_sent
+def test_a_camera_at_30_hz_loses_no_image(start_node, make_client, portrait):
+    # A cheap search keeps pace with the camera on any machine.
+    node = start_node("-p", "detector.min_face_size:=1.0")
+    client = make_client()
+    client.connect()
     images = [image_message(np.roll(portrait, shift, axis=1), "bgr8") for shift in range(90)]
     due = time.monotonic()
     for image in images:
@@ -57,9 +60,11 @@ def test_a_camera_at_30_hz_loses_no_image(client, node, portrait):
     client.ask(image_message(portrait, "bgr8"))
     node.popen.send_signal(signal.SIGINT)
     assert node.wait() == 0
-    # Slow inference may drop images once they are here; on the way none may be lost.
-    received = int(re.search(r"stopped after (\d+) images", "".join(node.output)).group(1))
-    assert len(images) + 1 < received <= sent_before + len(images) + 1
+    stamps = {answer.header.stamp.sec for answer in client.answers}
+    unanswered = sum(image.header.stamp.sec not in stamps for image in images)
+    # Slow inference may drop a few images once they are here; on the way none may be lost.
+    dropped = int(re.search(r"of which (\d+) were dropped", "".join(node.output)).group(1))
+    assert unanswered <= dropped <= 9
 
 
 def test_an_image_of_12_megapixels_arrives(client, portrait):
@@ -123,7 +128,27 @@ def test_the_byte_order_of_16_bit_samples_is_read(client, portrait):
         assert_is_the_portrait(client.ask(image))
 
 
-def test_a_malformed_image_is_named_and_costs_only_itself(client, node, portrait):
+def test_12_bits_in_16_are_scaled_by_the_used_bits(client, portrait):
+    gray = cv2.cvtColor(portrait, cv2.COLOR_BGR2GRAY).astype(np.uint16)
+    for order, big_endian in (("<u2", False), (">u2", True)):
+        image = image_message((gray << 4).astype(order), "mono16", padding=3, big_endian=big_endian)
+        assert_is_the_portrait(client.ask(image))
+
+
+def test_an_id_ends_with_a_pause_and_with_a_jump_back_in_time(client, portrait):
+    def id_at(secs):
+        image = image_message(portrait, "bgr8")
+        image.header.stamp.sec, image.header.stamp.nanosec = divmod(int(1e9 * secs), 10**9)
+        return client.ask(image).faces[0].id
+
+    # Two images per second, an hour without a camera, a recording that begins anew.
+    ids = [id_at(secs) for secs in (5000, 5000.5, 5001, 8601, 8601.5, 5000.25)]
+    assert ids[0] == ids[1] == ids[2]
+    assert ids[3] == ids[4]
+    assert len(set(ids)) == 3
+
+
+def test_a_malformed_image_is_named_and_skipped(client, node, portrait):
     def truncate(image):
         image.data = image.data[:1000]
 
@@ -161,13 +186,19 @@ def test_the_annotated_image_is_drawn_while_somebody_listens(client, portrait):
     image = annotated[-1]
     assert (image.width, image.height, image.step, image.encoding) == (640, 480, 1920, "bgr8")
     assert any(answer.header == image.header for answer in client.answers)
-    pixels = np.array(image.data, np.uint8).reshape(480, 640, 3).astype(int)
-    # `portrait` was sent under the name of another order of channels, so that red and blue are swapped.
-    changed = np.abs(pixels - portrait[..., ::-1].astype(int)).sum(axis=2) > 0
-    face = np.zeros_like(changed)
-    # The box, and the caption above it.
-    face[: FACE_Y + FACE_SIDE, FACE_X - FACE_SIDE : FACE_X + FACE_SIDE] = True
-    assert changed.any() and not (changed & ~face).any()
-    # Woman blue: most of what was drawn is.
-    blue, green, red = pixels[changed].T
-    assert np.median(blue - red) > 100
+    pixels = np.array(image.data, np.uint8).reshape(480, 640, 3)
+    face = next(answer for answer in client.answers if answer.header == image.header).faces[0]
+    left, top = face.roi.x_offset, face.roi.y_offset
+    right, bottom = left + face.roi.width, top + face.roi.height
+    # Woman blue: the whole outline of her face.
+    outline = np.zeros((480, 640), bool)
+    outline[top:bottom, left:right] = True
+    outline[top + 1 : bottom - 1, left + 1 : right - 1] = False
+    assert (pixels[outline] == (255, 80, 0)).all()
+    # Inside the lines and far from the caption, the picture is as it was. `portrait` was sent under the name of another order
+    # of channels, so that red and blue are swapped.
+    untouched = np.ones((480, 640), bool)
+    reach = 5
+    untouched[: bottom + FACE_SIDE // 2, left - FACE_SIDE // 2 : right + FACE_SIDE // 2] = False
+    untouched[top + reach : bottom - reach, left + reach : right - reach] = True
+    assert (pixels[untouched] == portrait[..., ::-1][untouched]).all()

@@ -1,10 +1,13 @@
 """How the node starts and stops, by itself and from its launch file."""
 
+import os
+import re
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, image_message
+from conftest import NODE_PROGRAM, ROOT, image_message
 from rcl_interfaces.msg import Log
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
@@ -45,6 +48,61 @@ def test_the_log_is_published(make_client, start_node):
     client.node.create_subscription(Log, "/rosout", messages.append, qos)
     start_node()
     client.spin_until(lambda: any(m.name == "face_attributes" and "waiting for images" in m.msg for m in messages))
+
+
+def test_the_log_on_rosout_has_the_level_of_the_console(make_client, start_node):
+    client = make_client()
+    messages = []
+    qos = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    client.node.create_subscription(Log, "/rosout", messages.append, qos)
+    node = start_node("--log-level", "warn", "-p", "robot_name:=cob4")
+    client.spin_until(lambda: any("robot_name" in m.msg for m in messages))
+    client.connect()
+    node.popen.send_signal(signal.SIGINT)
+    assert node.wait() == 0
+    assert [m.msg for m in messages if m.level < Log.WARN] == []
+    assert "waiting for images" not in "".join(node.output)
+
+
+def test_a_log_that_ros_cannot_print_does_not_stop_the_node(start, monkeypatch):
+    # rcutils takes 0 and 1; what r2r logs of that must not wait for the record that is being logged.
+    monkeypatch.setenv("RCUTILS_COLORIZED_OUTPUT", "true")
+    node = start(NODE_PROGRAM)
+    node.wait_for_line("waiting for images")
+    node.popen.send_signal(signal.SIGINT)
+    assert node.wait() == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--ros-args", "--prams-file", "x.yaml"], "'--prams-file'; did you mean '--params-file'?"),
+        (["--nonsense"], "unknown argument '--nonsense'"),
+        (["--ros-args", "-p", "gender.margin=0.1"], "gender.margin=0.1"),
+    ],
+)
+def test_an_unknown_argument_is_refused_by_name(start, arguments, reason):
+    process = start(NODE_PROGRAM, *arguments)
+    assert process.wait() == 1
+    assert "".join(process.output).count(reason) == 1
+
+
+@pytest.mark.parametrize(("option", "text"), [("--help", "--params-file FILE"), ("--version", "face_attributes_node 0")])
+def test_help_and_version_are_printed_and_the_node_does_not_start(start, option, text):
+    process = start(NODE_PROGRAM, option)
+    assert process.wait() == 0
+    output = "".join(process.output)
+    assert text in output and "waiting for images" not in output
+
+
+def test_the_command_line_needs_no_ros():
+    program = NODE_PROGRAM.with_name("face_attributes")
+    without_ros = {name: os.environ[name] for name in ("PATH", "HOME")}
+    needed = subprocess.run(["readelf", "--dynamic", program], capture_output=True, text=True, check=True).stdout
+    libraries = re.findall(r"NEEDED.*\[(.*)\]", needed)
+    assert any(library.startswith("libopencv") for library in libraries)
+    assert not [library for library in libraries if re.match(r"lib(rcl|rcutils|rmw|rosidl|ament|.*__rosidl)", library)]
+    subprocess.run([program, "--version"], env=without_ros, check=True)
 
 
 def test_without_images_the_log_says_which_topics_have_some(node, make_client):

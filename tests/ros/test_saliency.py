@@ -1,11 +1,11 @@
-"""What speaks for the answers, as pictures beside them."""
+"""Which pixels support the answers, as pictures beside them."""
 
 import numpy as np
 from conftest import image_message
 from test_faces import FACE_SIDE, FACE_X, FACE_Y
 from test_parameters import set_parameter
 
-# src/saliency/sheet.rs: the rows' names, then tiles of 128 x 128 with a gap of 4 around and 18 below for the caption.
+# src/draw/sheet.rs: the rows' names, then tiles of 128 x 128 with a gap of 4 around and 18 below for the caption.
 NAME, TILE, ROW = 84, 128 + 8, 128 + 8 + 18
 
 
@@ -84,3 +84,18 @@ def test_an_overlay_colours_the_face_only(client, portrait):
     assert changed[face].mean() > 0.3
     # Above the face, the caption may differ in the face's number.
     assert not (changed & ~face)[FACE_Y - reach :].any()
+
+
+def test_the_annotated_image_never_goes_back_in_time(client, portrait):
+    images = client.subscribe_image("image_annotated")
+    assert set_parameter(client, "saliency.rate", 100.0).successful
+    # Several faces, so that an explanation takes longer than an image.
+    four = np.vstack([np.hstack([portrait, portrait])] * 2)
+    for overlay in [True, False] * 5:
+        assert set_parameter(client, "saliency.overlay", overlay).successful
+        count = len(images)
+        for _ in range(5):
+            client.publish(image_message(four, "bgr8"))
+        client.spin_until(lambda: len(images) > count)
+    stamps = [image.header.stamp.sec for image in images]
+    assert stamps == sorted(stamps)
