@@ -1,11 +1,11 @@
-//! A named thread whose failure is an error.
+//! A named thread whose panic becomes an error.
 
 use std::io;
 use std::thread::{Builder, JoinHandle};
 
 use crate::panics::panic_message;
 
-/// Why a thread did not do its work.
+/// Why a thread did not start or did not finish.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum ThreadError {
@@ -26,7 +26,7 @@ impl NamedThread {
     /// Starts a thread.
     ///
     /// # Errors
-    /// [`ThreadError::Start`] where the system refuses one more.
+    /// [`ThreadError::Start`] where the system refuses to start another thread.
     pub fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<Self, ThreadError> {
         let name = name.to_owned();
         match Builder::new().name(name.clone()).spawn(work) {
@@ -38,7 +38,7 @@ impl NamedThread {
     /// Waits for the end of the thread.
     ///
     /// # Errors
-    /// [`ThreadError::Panicked`] has the message of its panic.
+    /// [`ThreadError::Panicked`] contains the message of its panic.
     pub fn join(self) -> Result<(), ThreadError> {
         let Self { name, handle } = self;
         handle.join().map_err(|payload| ThreadError::Panicked { name, reason: panic_message(&*payload).to_owned() })
