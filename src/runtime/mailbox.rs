@@ -15,6 +15,12 @@ struct State<T> {
     closed: bool,
 }
 
+impl<T> Default for Mailbox<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<T> Mailbox<T> {
     /// An empty, open mailbox.
     pub fn new() -> Self {
