@@ -1,13 +1,4 @@
 //! 16-bit samples to 8 bits.
-//!
-//! Cameras of 10, 12 or 14 bits send each sample in 16 bits, the highest of which are 0. No field of the message tells how
-//! many are used. The high bytes alone would be a black picture. So the used bits of a picture are the smallest of 10, 12,
-//! 14 and 16 that hold its largest sample, and the upper 8 of them are kept.
-//!
-//! Earlier pictures do not count. So the same bytes give the same answer on a robot, in a recording and in a test. This has
-//! a cost: a scene in which no sample needs the two highest bits is shown 4 times as bright as one in which a sample does, and
-//! the brightness can change from frame to frame at that limit. The detector normalises the contrast of each window that it
-//! searches, so a factor changes little there. In the dark, the factor makes faces visible.
 
 use opencv::core::{self, CV_8U, CV_8UC1, CV_16U, Mat, Scalar};
 use opencv::prelude::*;
@@ -15,6 +6,14 @@ use opencv::prelude::*;
 use super::{ByteOrder, Frame};
 
 /// How many bits a picture uses whose largest sample is `largest`: the smallest of 10, 12, 14 and 16 that hold it.
+///
+/// Cameras of 10, 12 or 14 bits send each sample in 16 bits, the highest of which are 0. No field of the message tells
+/// how many are used, and the high bytes alone would be a black picture.
+///
+/// Earlier pictures do not count, so the same bytes give the same answer on a robot, in a recording and in a test. This
+/// has a cost: a dark scene in which no sample needs the highest bits of the camera is shown brighter, by a factor of 4
+/// for each two bits, and the brightness can change from frame to frame at that limit. The detector normalises the
+/// contrast of each window that it searches, so the factor changes little there.
 pub fn used_bits(largest: u16) -> u32 {
     [10, 12, 14].into_iter().find(|bits| largest >> bits == 0).unwrap_or(16)
 }
