@@ -12,7 +12,7 @@ use face_attributes::frame::{ByteOrder, Encoding, Frame};
 use face_attributes::pipeline::{Pipeline, PipelineParameters};
 use opencv::core::{Mat, Rect, Scalar, Size};
 use opencv::imgcodecs::{IMREAD_COLOR, imread};
-use opencv::imgproc::{INTER_LINEAR, resize};
+use opencv::imgproc::{COLOR_BGR2GRAY, INTER_LINEAR, cvt_color_def, resize};
 use opencv::prelude::*;
 
 /// The face that OpenCV's cascade finds in the portrait with the original settings: x, y, side in pixels.
@@ -125,6 +125,31 @@ fn a_face_cut_through_by_an_edge_is_no_error() {
             let image = Mat::roi(&picture, cut).unwrap().try_clone().unwrap();
             process(&mut pipeline(), &image, 2);
         }
+    }
+}
+
+/// The samples of a camera of `bits` bits, whose lowest bits are noise.
+fn samples_of(gray: &Mat, bits: u32) -> Vec<u16> {
+    let noise = (1 << (bits - 8)) - 1;
+    gray.data_bytes().unwrap().iter().map(|&pixel| (u16::from(pixel) << (bits - 8)) | noise).collect()
+}
+
+#[test]
+fn a_16_bit_frame_shows_the_same_faces_however_many_of_its_bits_are_used() {
+    let picture = Mat::roi(&portrait(), Rect::new(20, 10, 440, 330)).unwrap().try_clone().unwrap();
+    let mut gray = Mat::default();
+    cvt_color_def(&picture, &mut gray, COLOR_BGR2GRAY).unwrap();
+    let find = |step, encoding, order, data: &[u8]| {
+        pipeline().process(&Frame::new(440, 330, step, encoding, order, data).unwrap(), Duration::ZERO).unwrap().faces
+    };
+    let expected = find(440, Encoding::Mono8, ByteOrder::LittleEndian, gray.data_bytes().unwrap());
+    assert_eq!(expected.len(), 1);
+    for bits in [10, 12, 14, 16] {
+        let samples = samples_of(&gray, bits);
+        let little: Vec<_> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+        let big: Vec<_> = samples.iter().flat_map(|sample| sample.to_be_bytes()).collect();
+        assert_eq!(find(880, Encoding::Mono16, ByteOrder::LittleEndian, &little), expected, "{bits} bits");
+        assert_eq!(find(880, Encoding::Mono16, ByteOrder::BigEndian, &big), expected, "{bits} bits, big endian");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Classifies one attribute of a face: crop, network, estimate.
+//! Classifies one attribute of a face: crops the face, runs the network, and makes an estimate of the result.
 
 use std::marker::PhantomData;
 use std::path::Path;
@@ -29,27 +29,27 @@ impl BuiltIn for Gender {
 /// How one attribute is classified, see the table in [`crate::parameters`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClassifierParameters {
-    /// Whether this attribute is classified at all.
+    /// Whether this attribute is classified.
     pub enabled: bool,
     /// Path of the network's ONNX file; empty for the network that is built in.
     pub model: String,
-    /// Probability below which the label is withheld, 0 to 1.
+    /// Probability below which the label is unknown, 0 to 1.
     pub min_confidence: f64,
-    /// What is cropped around the face on each side, as a fraction of the face's size, 0 to 1.
+    /// Margin of the crop on each side of the face, as a fraction of the face's size, 0 to 1.
     pub margin: f64,
     /// Whether the probabilities are averaged with those of the mirrored face.
     pub mirror: bool,
 }
 
 impl ClassifierParameters {
-    /// The network's file, `None` where it is the one built in.
+    /// The network's file, or `None` for the built-in one.
     pub fn model_path(&self) -> Option<&Path> {
         // ROS has no optional parameters: an empty path stands for the default.
         (!self.model.is_empty()).then(|| Path::new(&self.model))
     }
 }
 
-/// Why one face could not be classified.
+/// Why a face could not be classified.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it all")]
 pub enum ClassifyError {
@@ -70,7 +70,7 @@ impl<A: BuiltIn> Classifier<A> {
     /// Loads the network at `path`, or the one that is built in where `path` is `None`.
     ///
     /// # Errors
-    /// [`ModelError`] names the file and what is wrong with it.
+    /// [`ModelError`] names the file and the problem.
     pub fn load(path: Option<&Path>) -> Result<Self, ModelError> {
         let model = match path {
             Some(path) => Model::load(path, &A::outputs())?,
@@ -79,7 +79,7 @@ impl<A: BuiltIn> Classifier<A> {
         Ok(Self { model: Arc::new(model), attribute: PhantomData })
     }
 
-    /// The network, to be shared with whatever explains its answers.
+    /// The network, which explanations of its answers share.
     pub fn model(&self) -> Arc<Model> {
         Arc::clone(&self.model)
     }

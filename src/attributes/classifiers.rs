@@ -18,7 +18,8 @@ pub struct AttributeParameters {
 }
 
 impl Default for AttributeParameters {
-    /// The margins make of a detector's box what each network was trained on; models/README.md has the measurements.
+    /// With these margins, crops show as much of the face as the networks' training data. models/README.md has the
+    /// measurements.
     fn default() -> Self {
         Self {
             emotion: ClassifierParameters {
@@ -26,7 +27,7 @@ impl Default for AttributeParameters {
                 model: String::new(),
                 min_confidence: 0.4,
                 margin: 0.0,
-                // Nearly a percentage point of accuracy for about a tenth of a frame's time.
+                // Gains nearly one percentage point of accuracy, and takes about a tenth of a frame's time.
                 mirror: true,
             },
             gender: ClassifierParameters {
@@ -40,16 +41,16 @@ impl Default for AttributeParameters {
     }
 }
 
-/// One face and what is said about it.
+/// One face and its attributes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FaceAttributes {
-    /// The same from frame to frame while the face is followed.
+    /// The same from frame to frame while the face is tracked.
     pub id: FaceId,
     /// Where the face is, in pixels of the frame.
     pub roi: BoundingBox,
-    /// `None` where emotions are not classified, or the network gave no answer.
+    /// `None` where emotions are not classified, or where the classification failed.
     pub emotion: Option<Estimate<Emotion>>,
-    /// `None` where gender is not classified, or the network gave no answer.
+    /// `None` where gender is not classified, or where the classification failed.
     pub gender: Option<Estimate<Gender>>,
 }
 
@@ -61,7 +62,7 @@ pub struct Classifiers {
 }
 
 impl Classifiers {
-    /// Loads every network, also one that is switched off, so that it can be switched on at any time.
+    /// Loads all networks. Those that are disabled are loaded too, so that they can be enabled at any time.
     ///
     /// # Errors
     /// [`ModelError`] names the file that is missing, damaged or made for something else.
@@ -74,7 +75,7 @@ impl Classifiers {
 
     /// Classifies a face that was found in `gray` (height x width, 8-bit, one channel).
     ///
-    /// A network that fails leaves its attribute out; the reason goes to `failures`.
+    /// Where the classification of an attribute fails, the attribute is `None`, and the error is added to `failures`.
     pub fn classify(
         &self,
         gray: &Mat,
@@ -125,8 +126,8 @@ mod tests {
     use super::*;
     use crate::faces::FaceIds;
 
-    /// The emotion network with weights so large that any picture but an even one gives no number. The trial at loading, on a
-    /// black picture, passes.
+    /// The emotion network with very large weights. Its output is not a number unless all pixels are equal, so the
+    /// trial on a black picture at loading passes.
     fn network_that_fails_on_faces() -> tempfile::NamedTempFile {
         let mut proto = ModelProto::decode(Emotion::MODEL).unwrap();
         let graph = proto.graph.as_mut().unwrap();

@@ -1,4 +1,4 @@
-//! The square picture of one face that a network looks at.
+//! The square picture of one face that a network takes.
 
 use opencv::core::{self, Mat, Size};
 use opencv::imgproc::{self, resize};
@@ -8,10 +8,10 @@ use crate::faces::BoundingBox;
 
 /// Cuts `face` with a `margin` (a fraction of its longer side, added on each side) and scales it to `size`.
 ///
-/// `gray` is height x width, 8-bit, one channel, and so is the result. Where the square with its margin leaves the image,
-/// the image's border is continued outwards, so a face at the edge is cropped like any other and no face is squeezed. What
-/// shrinks is averaged over areas, what grows is interpolated linearly: each is the more accurate in its case
-/// (models/README.md has the figures).
+/// `gray` is height x width, 8-bit, one channel, and so is the result. Where the square with its margin leaves the
+/// image, the image's border is continued outwards, so that no face is distorted. To shrink, the average over areas is
+/// taken. To enlarge, pixels are interpolated linearly. Each of the two is the more accurate one in its case:
+/// models/README.md has the figures.
 ///
 /// # Errors
 /// [`CropError::OutsideImage`] where the box and the image have no pixel in common.
@@ -34,7 +34,7 @@ pub fn crop_face(gray: &impl MatTraitConst, face: BoundingBox, margin: f64, size
             square.bottom() - inside.bottom(),
             inside.x - square.x,
             square.right() - inside.right(),
-            // Isolated: `gray` may be a part of a larger picture, which is not to show.
+            // Isolated, because `gray` may be a part of a larger picture, whose pixels must not appear.
             core::BORDER_REPLICATE | core::BORDER_ISOLATED,
         )?;
         resize(&continued, &mut crop, size, 0.0, 0.0, interpolation)?;
@@ -47,7 +47,7 @@ pub fn crop_face(gray: &impl MatTraitConst, face: BoundingBox, margin: f64, size
 /// # Errors
 /// Only those of OpenCV.
 pub fn mirror(picture: &Mat) -> opencv::Result<Mat> {
-    /// What OpenCV calls this way of turning a picture over.
+    /// OpenCV's code for a flip that exchanges left and right.
     const ABOUT_THE_VERTICAL: i32 = 1;
     let mut mirrored = Mat::default();
     core::flip(picture, &mut mirrored, ABOUT_THE_VERTICAL)?;

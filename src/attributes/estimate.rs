@@ -2,7 +2,7 @@
 
 use super::Attribute;
 
-/// The name of a label that is withheld because the network is not sure enough.
+/// The name of the label where the confidence is below the minimum.
 pub const UNKNOWN: &str = "unknown";
 
 /// A network's answer for one face.
@@ -10,14 +10,15 @@ pub const UNKNOWN: &str = "unknown";
 pub struct Estimate<A> {
     /// The most probable class, or `None` (unknown) where its probability is below the minimum confidence.
     pub label: Option<A>,
-    /// The probability of the most probable class, 0 to 1, also where the label is withheld.
+    /// The probability of the most probable class, 0 to 1, also where the label is unknown.
     pub confidence: f32,
-    /// One probability per class, in the order of [`Attribute::CLASSES`], each 0 to 1, of sum 1.
+    /// One probability per class, in the order of [`Attribute::CLASSES`]. Each is 0 to 1, and their sum is 1.
     pub probabilities: Vec<f32>,
 }
 
 impl<A: Attribute> Estimate<A> {
-    /// Picks the label from probabilities in the order of [`Attribute::CLASSES`], unless it is below `min_confidence`.
+    /// Makes an estimate of probabilities in the order of [`Attribute::CLASSES`]. The label is unknown where its
+    /// probability is below `min_confidence`.
     pub fn from_probabilities(probabilities: Vec<f32>, min_confidence: f64) -> Self {
         let mut estimate = Self { label: None, confidence: 0.0, probabilities };
         let best = estimate.best_position();
@@ -26,7 +27,7 @@ impl<A: Attribute> Estimate<A> {
         estimate
     }
 
-    /// The position of the most probable class, also where the label is withheld.
+    /// The position of the most probable class, also where the label is unknown.
     pub fn best_position(&self) -> usize {
         let ordered = self.probabilities.iter().enumerate().max_by(|(_, a), (_, b)| a.total_cmp(b));
         ordered.map_or(0, |(position, _)| position)

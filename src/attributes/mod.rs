@@ -1,4 +1,4 @@
-//! What is said about a face: the attributes, their classes, and how a face's crop is classified.
+//! The attributes of a face, their classes, and how a face's crop is classified.
 
 mod classifier;
 mod classifiers;
@@ -18,7 +18,7 @@ use crate::network::Outputs;
 /// The order of [`Attribute::CLASSES`] is the order of the network's outputs, of the probabilities in an [`Estimate`] and
 /// of the constants in the ROS messages.
 pub trait Attribute: Copy + Eq + Debug + Send + Sync + 'static {
-    /// What a model file calls the task, and parameters their group.
+    /// The name of the task in model files, and of the group of parameters.
     const TASK: &'static str;
     /// The classes, in the order of the network's outputs.
     const CLASSES: &'static [Self];
@@ -26,14 +26,14 @@ pub trait Attribute: Copy + Eq + Debug + Send + Sync + 'static {
     /// The class's name, in lower case.
     fn name(self) -> &'static str;
 
-    /// What a network for this attribute has to decide.
+    /// What a network for this attribute classifies.
     fn outputs() -> Outputs {
         Outputs { task: Self::TASK, labels: Self::CLASSES.iter().map(|class| class.name()).collect() }
     }
 
     /// The class's position in [`Attribute::CLASSES`].
     fn position(self) -> usize {
-        // Every variant is in the list, so that the default is never taken.
+        // Every variant is in the list, so the default is never used.
         Self::CLASSES.iter().position(|class| *class == self).unwrap_or_default()
     }
 }
@@ -69,7 +69,8 @@ impl Attribute for Emotion {
     }
 }
 
-/// The gender that a face appears to have to annotators who were given two choices: nothing about the person.
+/// Apparent gender: the choice of annotators between two classes, by the face alone. It is no statement about the
+/// person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the variants say what they are")]
 pub enum Gender {

@@ -1,4 +1,4 @@
-//! Boxes in image pixels: x to the right, y down, the origin at the image's top left corner.
+//! Boxes in image pixels. x points to the right and y down, from the image's top left corner.
 
 use opencv::core::Rect;
 
@@ -21,7 +21,8 @@ impl BoundingBox {
         Self { x: 0, y: 0, width, height }
     }
 
-    /// The square about this box's centre that holds it with a margin on each side, as a fraction of its longer side.
+    /// The square around this box's centre that holds the box with a margin on each side, as a fraction of its longer
+    /// side.
     ///
     /// The square may leave the image.
     pub fn square_with_margin(&self, margin: f64) -> Self {
@@ -40,7 +41,7 @@ impl BoundingBox {
         (width > 0 && height > 0).then_some(Self { x, y, width, height })
     }
 
-    /// Intersection over union with `other`: 0 for boxes apart, 1 for equal ones.
+    /// Intersection over union with `other`: 0 for disjoint boxes, 1 for equal ones.
     pub fn iou(&self, other: &Self) -> f64 {
         let shared = self.intersection(other).map_or(0.0, |shared| shared.area());
         shared / (self.area() + other.area() - shared)

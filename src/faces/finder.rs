@@ -1,4 +1,4 @@
-//! Which faces are in a frame, and which of them were there before: the detector and the tracks of one camera.
+//! The detector and the tracks of one camera: which faces are in a frame, and which of them were in earlier frames.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use super::{BoundingBox, DetectorParameters, FaceId, FaceIds, HaarDetector, Trac
 /// A face in one frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FoundFace {
-    /// The same from frame to frame while the face is followed.
+    /// The same from frame to frame while the face is tracked.
     pub id: FaceId,
     /// Where the face is, in pixels of the frame.
     pub roi: BoundingBox,
 }
 
-/// Finds the faces of one camera and follows them from frame to frame.
+/// Detects the faces of one camera and tracks them from frame to frame.
 #[derive(Debug)]
 pub struct FaceFinder {
     detector: HaarDetector,
@@ -28,8 +28,8 @@ impl FaceFinder {
         Self { detector, tracker: Tracker::new(ids) }
     }
 
-    /// The faces of the next frame, from left to right. `gray` is height x width, 8-bit, one channel; `time` is when it was
-    /// taken, from any fixed origin.
+    /// The faces of the next frame, from left to right. `gray` is height x width, 8-bit, one channel. `time` is when
+    /// the frame was taken, from any fixed origin.
     ///
     /// # Errors
     /// Only those of OpenCV, for example when memory is short.
@@ -44,7 +44,7 @@ impl FaceFinder {
         Ok(ids.into_iter().zip(boxes).map(|(id, roi)| FoundFace { id, roi }).collect())
     }
 
-    /// Ends all tracks: the next frame has nothing to do with the last one.
+    /// Ends all tracks. Call it where the next frame does not continue the last one.
     pub fn forget_faces(&mut self) {
         self.tracker.forget();
     }

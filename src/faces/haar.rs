@@ -1,4 +1,4 @@
-//! Faces in a grey image, found with OpenCV's Haar cascade (Viola and Jones 2001, Lienhart and Maydt 2002).
+//! Detects faces in a grey image with OpenCV's Haar cascade (Viola and Jones 2001, Lienhart and Maydt 2002).
 
 use std::path::{Path, PathBuf};
 
@@ -8,10 +8,11 @@ use opencv::prelude::*;
 
 use super::BoundingBox;
 
-/// The cascade that is searched for where none is configured.
+/// The cascade that is used where none is configured.
 const DEFAULT_CASCADE: &str = "haarcascade_frontalface_default.xml";
 
-/// Where packages of OpenCV put their cascades: Debian's and Ubuntu's `opencv-data`, and builds from source.
+/// The folders where OpenCV's packages install cascades: `opencv-data` of Debian and Ubuntu, builds from source,
+/// Homebrew.
 const CASCADE_FOLDERS: [&str; 4] = [
     "/usr/share/opencv4/haarcascades",
     "/usr/share/opencv/haarcascades",
@@ -41,7 +42,7 @@ impl Default for DetectorParameters {
 }
 
 impl DetectorParameters {
-    /// The cascade's file, `None` where it is OpenCV's.
+    /// The cascade's file, or `None` for OpenCV's own.
     pub fn cascade_path(&self) -> Option<&Path> {
         // ROS has no optional parameters: an empty path stands for the default.
         (!self.cascade.is_empty()).then(|| Path::new(&self.cascade))
@@ -51,7 +52,7 @@ impl DetectorParameters {
 /// Why a cascade cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CascadeError {
-    /// No cascade is configured and OpenCV's own is nowhere.
+    /// No cascade is configured, and OpenCV's own is not installed.
     #[error("{DEFAULT_CASCADE} is in none of {}; install opencv-data or set detector.cascade", CASCADE_FOLDERS.join(", "))]
     NotInstalled,
     /// There is no file of that name.
@@ -60,12 +61,12 @@ pub enum CascadeError {
         /// The file as configured.
         path: PathBuf,
     },
-    /// The file is there, but OpenCV reads no cascade from it.
+    /// OpenCV cannot read a cascade from the file.
     #[error("cascade {} is not a cascade that OpenCV reads (detector.cascade)", path.display())]
     Invalid {
         /// The file as configured.
         path: PathBuf,
-        /// What OpenCV said, if it said anything.
+        /// OpenCV's error, if it gave one.
         source: Option<opencv::Error>,
     },
 }
@@ -74,7 +75,7 @@ pub enum CascadeError {
 #[derive(Debug)]
 pub struct HaarDetector {
     cascade: CascadeClassifier,
-    /// Width of the window that the cascade was trained on, in pixels: no smaller face can be found.
+    /// Longer side of the cascade's window, in pixels. Smaller faces cannot be found.
     window_px: i32,
 }
 
@@ -94,7 +95,7 @@ impl HaarDetector {
         let invalid = |source| CascadeError::Invalid { path: path.clone(), source };
         let cascade = path.to_str().ok_or_else(|| invalid(None))?;
         let cascade = CascadeClassifier::new(cascade).map_err(|error| invalid(Some(error)))?;
-        // OpenCV gives an empty classifier, not an error, for most files that hold no cascade.
+        // For most files that hold no cascade, OpenCV returns an empty classifier and no error.
         if cascade.empty().unwrap_or(true) {
             return Err(invalid(None));
         }
@@ -124,7 +125,7 @@ impl HaarDetector {
             Size::default(), // no upper limit
         )?;
         let image = BoundingBox::of_image(size.width, size.height);
-        // Averaging neighbouring windows can round a box a pixel over the edge.
+        // OpenCV averages neighbouring windows. Rounding can move the result one pixel out of the image.
         let mut faces: Vec<_> = faces.iter().filter_map(|face| BoundingBox::from(face).intersection(&image)).collect();
         faces.sort_by_key(|face| (face.x, face.y));
         Ok(faces)

@@ -1,4 +1,4 @@
-//! Finding faces in grey frames and following them over time.
+//! Detects faces in grey frames and tracks them over time.
 
 mod bounding_box;
 mod finder;

@@ -1,8 +1,8 @@
-//! Gives the same face the same id from frame to frame.
+//! Gives a face the same id from frame to frame.
 //!
-//! Faces are matched by how much their boxes overlap, best pairs first: the greedy form of the association in Bochinski,
-//! Eiselein, Sikora, "High-Speed Tracking-by-Detection Without Using Image Information" (2017). It knows nothing of who a
-//! person is: somebody who leaves and returns gets a new id, and two who cross may swap theirs.
+//! Boxes are matched by their overlap, best pairs first. This is the greedy form of the association in Bochinski,
+//! Eiselein, Sikora, "High-Speed Tracking-by-Detection Without Using Image Information" (2017). Persons are not
+//! recognised: somebody who leaves and returns gets a new id, and two persons who cross may swap their ids.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,13 +11,14 @@ use std::time::Duration;
 
 use super::BoundingBox;
 
-/// Overlap (intersection over union) from which a box continues a face of an earlier frame.
+/// Smallest overlap (intersection over union) at which a box continues the track of an earlier frame.
 const MIN_IOU: f64 = 0.3;
 
-/// Time for which a face may be missing before its id is given up: the cascade misses a face for some frames now and then.
+/// Longest time for which a face may be missing before its track ends. The cascade sometimes misses a face for some
+/// frames.
 pub const MAX_AGE: Duration = Duration::from_millis(1500);
 
-/// Names a face for as long as it is followed. Ids are never used twice in a process.
+/// Identifies a face while it is tracked. In a process, no id is used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FaceId {
     camera: u16,
@@ -25,7 +26,7 @@ pub struct FaceId {
 }
 
 impl fmt::Display for FaceId {
-    /// Begins with a letter, as REP-155 asks of ids. The first camera's have no prefix.
+    /// Begins with a letter, as REP-155 requires. Ids of the first camera have no prefix.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { camera, number } = self;
         match camera {
@@ -61,7 +62,7 @@ struct Track {
     last_seen: Duration,
 }
 
-/// Remembers the faces that a camera saw within the last [`MAX_AGE`].
+/// Tracks the faces of one camera. A track ends when its face is missing for longer than [`MAX_AGE`].
 #[derive(Debug)]
 pub struct Tracker {
     ids: FaceIds,
@@ -75,9 +76,10 @@ impl Tracker {
         Self { ids, tracks: Vec::new(), last_update: Duration::ZERO }
     }
 
-    /// Takes the faces of the frame at `time` and gives each its id, in the same order.
+    /// Takes the faces of the frame at `time` and returns their ids in the same order.
     ///
-    /// `time` counts from any fixed origin. Where it goes back, all tracks end: the frames come from another recording.
+    /// `time` counts from any fixed origin. Where it goes back, all tracks end, because the frames are of another
+    /// recording.
     pub fn update(&mut self, faces: &[BoundingBox], time: Duration) -> Vec<FaceId> {
         if time < self.last_update {
             self.forget();

@@ -17,7 +17,7 @@ pub enum ByteOrder {
 pub enum Encoding {
     /// 8-bit grey.
     Mono8,
-    /// 16-bit grey, in the frame's byte order.
+    /// 16-bit grey, in the frame's byte order, with 10, 12, 14 or 16 used bits.
     Mono16,
     /// 8-bit blue, green, red.
     Bgr8,

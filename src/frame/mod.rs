@@ -1,10 +1,12 @@
 //! One camera image as it arrives: raw bytes with a layout, validated once so that later stages can trust it.
 
+mod depth;
 mod encoding;
 
+pub use depth::{eight_bit_from_sixteen, used_bits};
 pub use encoding::{ByteOrder, Encoding, UnsupportedEncoding};
 use opencv::boxed_ref::BoxedRef;
-use opencv::core::{CV_8UC3, Mat, MatTraitConst, MatTraitConstManual, Rect, extract_channel};
+use opencv::core::{CV_8UC3, Mat, MatTraitConst, MatTraitConstManual, Rect};
 use opencv::imgproc::{self, cvt_color_def};
 
 /// The largest width or height accepted, in pixels: OpenCV's fixed-point image warps count in 16-bit coordinates.
@@ -59,6 +61,9 @@ pub enum FrameError {
 }
 
 /// A camera image: `height` rows of `width` pixels, row `y` beginning at byte `y * step` of `data`.
+///
+/// Its samples are 8-bit with values 0 to 255, but for [`Encoding::Mono16`]. Those are converted to 8 bits by the
+/// [`used_bits`] of the image, as nothing in a camera's message tells whether 10, 12, 14 or 16 of the bits are used.
 #[derive(Debug, Clone, Copy)]
 pub struct Frame<'a> {
     width: usize,
@@ -120,7 +125,7 @@ impl<'a> Frame<'a> {
         self.height
     }
 
-    /// The image in grey: height x width, 8-bit, one channel.
+    /// The image in grey: height x width, 8-bit, one channel. Of 16-bit samples, the upper 8 of the [`used_bits`] are kept.
     ///
     /// # Errors
     /// Only those of OpenCV, for example when memory is short.
@@ -128,7 +133,7 @@ impl<'a> Frame<'a> {
         use Encoding::*;
         let code = match self.encoding {
             Mono8 => return self.with_pixels(|pixels, gray| pixels.copy_to(gray)),
-            Mono16 => return self.with_pixels(|pixels, gray| extract_channel(pixels, gray, self.high_byte())),
+            Mono16 => return depth::gray_from_mono16(self),
             Bgr8 => imgproc::COLOR_BGR2GRAY,
             Rgb8 => imgproc::COLOR_RGB2GRAY,
             Bgra8 => imgproc::COLOR_BGRA2GRAY,
@@ -144,7 +149,7 @@ impl<'a> Frame<'a> {
         self.with_pixels(|pixels, gray| cvt_color_def(pixels, gray, code))
     }
 
-    /// The image in colour: height x width, 8-bit, blue, green, red.
+    /// The image in colour: height x width, 8-bit, blue, green, red. 16-bit samples are converted as in [`Frame::to_gray`].
     ///
     /// # Errors
     /// Only those of OpenCV, for example when memory is short.
@@ -183,12 +188,10 @@ impl<'a> Frame<'a> {
         Ok(converted)
     }
 
-    /// Which byte of a 16-bit sample holds its upper half, all that is kept of it.
-    fn high_byte(&self) -> i32 {
-        match self.byte_order {
-            ByteOrder::LittleEndian => 1,
-            ByteOrder::BigEndian => 0,
-        }
+    /// The bytes of each row's pixels, without the padding.
+    fn rows(&self) -> impl Iterator<Item = &[u8]> {
+        let length = self.width * self.encoding.bytes_per_pixel();
+        self.data.chunks_exact(self.step).map(move |row| &row[..length])
     }
 }
 

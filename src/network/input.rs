@@ -1,11 +1,11 @@
-//! What a network takes: a grey picture of a fixed size, its pixels scaled to a range.
+//! The input of a network: a grey picture of a fixed size whose pixels are scaled to a range.
 
 use opencv::core::Size;
 use tract_onnx::prelude::*;
 
 use super::RunError;
 
-/// The largest side of the picture that a network may take, in pixels.
+/// The largest side of a network's input picture, in pixels.
 pub const MAX_INPUT_SIDE_PX: usize = 1024;
 
 /// The interval that a network's input pixels are scaled to.
@@ -28,7 +28,7 @@ impl PixelRange {
     }
 }
 
-/// What a network takes: a grey picture of a fixed size, its pixels scaled to a range.
+/// The input of a network: a grey picture of a fixed size whose pixels are scaled to a range.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ModelInput {
     pub size: Size,

@@ -1,4 +1,4 @@
-//! What a network's file says of itself, in its ONNX metadata: `task`, `labels` (comma-separated, in the order of the outputs),
+//! The ONNX metadata of a network's file. The keys are `task`, `labels` (comma-separated, in the order of the outputs),
 //! `input_size` (width x height in pixels, `64x64`), `input_channels` (`1`) and `pixel_range` (`-1,1` or `0,1`).
 
 use opencv::core::Size;
@@ -7,7 +7,7 @@ use tract_onnx::pb::ModelProto;
 use super::ModelProblem;
 use super::input::{MAX_INPUT_SIDE_PX, ModelInput, PixelRange};
 
-/// What a network has to decide.
+/// What a network classifies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outputs {
     /// The name of the task, for example `emotion`.
@@ -16,7 +16,7 @@ pub struct Outputs {
     pub labels: Vec<&'static str>,
 }
 
-/// Reads the metadata of a file that must decide `outputs`.
+/// Reads the input from the metadata of a file, and checks that the file classifies `outputs`.
 pub(super) fn read_input(proto: &ModelProto, outputs: &Outputs) -> Result<ModelInput, ModelProblem> {
     let metadata = Metadata(proto);
     metadata.expect("task", outputs.task)?;

@@ -1,4 +1,4 @@
-//! Networks: ONNX files that say of themselves what they decide and which pixels they expect, and their execution in tract.
+//! Networks: ONNX files whose metadata describe input and outputs, and their execution in tract.
 
 mod input;
 mod metadata;
@@ -17,7 +17,7 @@ pub use model::Model;
 #[derive(Debug, thiserror::Error)]
 #[error("model {name}: {problem}")]
 pub struct ModelError {
-    /// The file, or what stands in for it where the network is built in.
+    /// The path of the file, or a description of the built-in network.
     pub name: String,
     /// What is wrong with it.
     pub problem: ModelProblem,
@@ -43,7 +43,7 @@ pub enum ModelProblem {
     Trial(RunError),
 }
 
-/// Why a network gave no answer.
+/// Why a network returned no result.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum RunError {

@@ -14,7 +14,7 @@ use super::metadata::{Outputs, read_input};
 use super::{ModelError, ModelProblem, RunError};
 use crate::panics::catch_panic;
 
-/// A network ready to run: one grey picture in, one probability per class out.
+/// A network ready to run. It takes one grey picture and returns one probability per class.
 pub struct Model {
     plan: Arc<TypedRunnableModel>,
     proto: ModelProto,
@@ -28,10 +28,10 @@ impl fmt::Debug for Model {
 }
 
 impl Model {
-    /// Reads a network that decides `outputs` from a file.
+    /// Reads a network that classifies `outputs` from a file.
     ///
     /// # Errors
-    /// [`ModelError`] names the file and what is wrong with it: see [`Model::from_bytes`].
+    /// [`ModelError`] names the file and the problem: see [`Model::from_bytes`].
     pub fn load(path: &Path, outputs: &Outputs) -> Result<Self, ModelError> {
         let name = path.display().to_string();
         let bytes = fs::read(path)
@@ -39,11 +39,12 @@ impl Model {
         Self::from_bytes(&name, &bytes, outputs)
     }
 
-    /// Reads a network that decides `outputs`; `name` is what errors call it.
+    /// Reads a network that classifies `outputs`. Errors contain `name`.
     ///
     /// # Errors
-    /// [`ModelError`] where the bytes are no ONNX, where the metadata names another task, other labels or another order of
-    /// labels than `outputs`, an input that is not supported, or where the graph's shapes disagree with the metadata.
+    /// [`ModelError`] where the bytes are not an ONNX file, where the metadata name another task, other labels or
+    /// another order of labels than `outputs`, where the input is not supported, or where the graph's shapes disagree
+    /// with the metadata.
     pub fn from_bytes(name: &str, bytes: &[u8], outputs: &Outputs) -> Result<Self, ModelError> {
         let refuse = |problem| ModelError { name: name.to_owned(), problem };
         let proto = tract_onnx::onnx()
@@ -57,7 +58,7 @@ impl Model {
         let input = read_input(&proto, outputs)?;
         let classes = outputs.labels.len();
 
-        // A damaged graph makes tract panic in many places, for example at a stride of 0.
+        // tract panics in many places where a graph is damaged, for example where a stride is 0.
         catch_panic(|| {
             let model = Self { plan: plan(&proto, input.size, classes)?, proto, input };
             model.run(&vec![0; input.size.area() as usize]).map_err(ModelProblem::Trial)?;
@@ -75,17 +76,18 @@ impl Model {
         self.input
     }
 
-    /// The file that the network was read from.
+    /// The contents of the file that the network was read from.
     pub(crate) fn proto(&self) -> &ModelProto {
         &self.proto
     }
 
     /// Runs the network on one grey 8-bit picture, given row by row without padding, of [`Model::input_size`].
     ///
-    /// The result is one probability per class, each 0 to 1, of sum 1.
+    /// The result is one probability per class. Each is 0 to 1, and their sum is 1.
     ///
     /// # Errors
-    /// [`RunError`] where the number of pixels is not that of the input size, or the output is not what it should be.
+    /// [`RunError`] where the number of pixels is not that of the input size, where tract fails, or where the output is
+    /// not a probability for each class.
     pub fn run(&self, pixels: &[u8]) -> Result<Vec<f32>, RunError> {
         let outputs = self.plan.run(tvec!(self.input.tensor(pixels)?.into()))?;
         let output: Vec<f32> = outputs[0].to_plain_array_view::<f32>()?.iter().copied().collect();
@@ -98,7 +100,8 @@ impl Model {
     }
 }
 
-/// How far probabilities may be from a sum of 1: far more than rounding, far less than an output that is none.
+/// Largest difference of the sum of probabilities from 1. Rounding errors are far smaller, and other outputs differ far
+/// more.
 const MAX_SUM_ERROR: f32 = 1e-3;
 
 fn plan(proto: &ModelProto, input_size: Size, classes: usize) -> Result<Arc<TypedRunnableModel>, ModelProblem> {
@@ -113,7 +116,7 @@ fn plan(proto: &ModelProto, input_size: Size, classes: usize) -> Result<Arc<Type
     model.into_runnable().map_err(unsupported)
 }
 
-/// tract indexes the graph's outputs by name without looking whether a node makes them; a damaged file must not panic.
+/// Checks that nodes produce the outputs. tract does not check this, and panics on a graph where one is missing.
 fn check_outputs(proto: &ModelProto) -> Result<(), ModelProblem> {
     let graph = proto.graph.as_ref().ok_or_else(|| ModelProblem::NotOnnx("no graph".to_owned()))?;
     let made: HashSet<_> = graph.node.iter().flat_map(|node| &node.output).collect();

@@ -1,4 +1,4 @@
-//! What is known of one parameter apart from its value.
+//! The definition of one parameter: name, description, type, limits and accessors.
 
 use super::{Kind, Parameters, Value};
 
@@ -7,11 +7,11 @@ use super::{Kind, Parameters, Value};
 pub struct Definition {
     /// Dotted name, for example `detector.min_face_size`.
     pub name: &'static str,
-    /// What it means, in a sentence.
+    /// What it means, in one sentence.
     pub description: &'static str,
-    /// Whether the value is fixed once the node runs.
+    /// Whether the value cannot be changed while the node runs.
     pub read_only: bool,
-    /// Its type and limits, and where it is.
+    /// Type, limits and accessors.
     pub field: Field,
 }
 
@@ -37,7 +37,7 @@ pub enum Field {
         get: fn(&Parameters) -> &str,
         set: fn(&mut Parameters, &str),
     },
-    /// A string that is limited to the names of an enum; `set` is given one of them.
+    /// A string that is limited to the names of an enum. The argument of `set` is one of them.
     Choice {
         get: fn(&Parameters) -> &'static str,
         set: fn(&mut Parameters, &str),
@@ -45,7 +45,7 @@ pub enum Field {
     },
 }
 
-/// Why a parameter was refused; the old value stays.
+/// Why a parameter was refused. Its value did not change.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum ParameterError {
@@ -79,7 +79,7 @@ impl Definition {
         }
     }
 
-    /// The values that a string is limited to; empty where it is not.
+    /// The values that a string is limited to. Empty where it is not limited.
     pub fn choices(&self) -> Vec<&'static str> {
         if let Field::Choice { choices, .. } = self.field { choices() } else { Vec::new() }
     }
@@ -95,7 +95,7 @@ impl Definition {
         }
     }
 
-    /// Changes its value in `parameters`; an integer is converted where a double is expected.
+    /// Changes its value in `parameters`. An integer is converted where a double is expected.
     ///
     /// # Errors
     /// [`ParameterError`] where the value is of another type or out of range.
@@ -125,7 +125,7 @@ impl Definition {
         Ok(())
     }
 
-    /// The number, where it is in the range; what is not a number is in none.
+    /// The number if it is in the range. NaN is in no range.
     fn within(&self, (min, max): (f64, f64), number: f64, value: &Value) -> Result<f64, ParameterError> {
         if (min..=max).contains(&number) { Ok(number) } else { Err(self.out_of_range(value)) }
     }

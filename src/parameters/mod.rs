@@ -1,8 +1,8 @@
-//! Everything a user can tune. The ROS node and the command line read the same parameters from the same file.
+//! All parameters. The ROS node and the command line read the same parameters from the same files.
 //!
-//! Each stage owns the struct of its parameters with their defaults. [`TABLE`] is the one list of all of them: name, type,
-//! range, choices, description, and how each is read and written. The node's parameter services, [`configure`] and the
-//! README's table (by a test) follow it. [`configure`] reads parameter files and arguments with rcl's rules.
+//! Each stage owns the struct of its parameters with their defaults. [`TABLE`] lists all of them with name, type, range,
+//! choices, description and accessors. The node's parameter services use it, and a test compares the README's table with it.
+//! [`configure`] reads parameter files and arguments with rcl's rules.
 
 mod definition;
 mod file;
@@ -39,7 +39,8 @@ pub struct Parameters {
     pub saliency: SaliencyParameters,
 }
 
-/// How the node receives images. The command line has no use for them, but reads the same files.
+/// How the node receives images. The command line reads these parameters too, because the files are the same, and
+/// ignores them.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ImageParameters {
     /// DDS reliability of the subscription.
@@ -56,7 +57,7 @@ pub enum Reliability {
 }
 
 impl Reliability {
-    /// Both by their names, the default first.
+    /// Both with their names, the default first.
     pub const NAMES: [(Self, &'static str); 2] = [(Self::BestEffort, "best_effort"), (Self::Reliable, "reliable")];
 }
 
@@ -71,11 +72,11 @@ impl Parameters {
         Self::definition(name).map(|definition| definition.get(self))
     }
 
-    /// Changes one parameter; an integer is converted where a double is expected.
+    /// Changes one parameter. An integer is converted where a double is expected.
     ///
     /// # Errors
-    /// [`ParameterError`] where there is no such parameter, or its value is of another type or out of range. Nothing is
-    /// changed then.
+    /// [`ParameterError`] where there is no such parameter, or where the value is of another type or out of range. Then
+    /// nothing is changed.
     pub fn set(&mut self, name: &str, value: &Value) -> Result<(), ParameterError> {
         let unknown = || ParameterError::Unknown { name: name.to_owned() };
         Self::definition(name).ok_or_else(unknown)?.set(self, value)

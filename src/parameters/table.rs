@@ -1,4 +1,4 @@
-//! The one list of all parameters.
+//! The list of all parameters.
 
 use super::{Definition, Field, Reliability};
 use crate::saliency::{Method, SaliencyTarget};
@@ -36,7 +36,7 @@ const fn live(name: &'static str, field: Field, description: &'static str) -> De
     Definition { name, description, read_only: false, field }
 }
 
-/// A parameter that is fixed once the node runs.
+/// A parameter that cannot be changed while the node runs.
 const fn read_only(name: &'static str, field: Field, description: &'static str) -> Definition {
     Definition { name, description, read_only: true, field }
 }

@@ -1,4 +1,4 @@
-//! The values that ROS parameters take.
+//! Values of ROS parameters.
 
 use std::fmt;
 
@@ -31,12 +31,12 @@ pub enum Value {
     Integer(i64),
     Double(f64),
     String(String),
-    /// What no parameter of this node takes, such as an array: how it is written.
+    /// A value of a type that no parameter here has, such as an array, as text.
     Other(String),
 }
 
 impl fmt::Display for Value {
-    /// As a parameter file has it: a string in quotes, a double with its point.
+    /// As in a parameter file: a string in quotes, a double with a decimal point.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bool(value) => write!(f, "{value}"),

@@ -1,4 +1,4 @@
-//! How many images went which way since a camera was started.
+//! Counts of received, dropped and failed images since a camera was started.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,13 +12,13 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// Counts images that arrived, of which `dropped` were replaced by newer ones before they were processed.
+    /// Counts received images. `dropped` of them were replaced by newer ones before they were processed.
     pub fn add_received(&self, received: u64, dropped: u64) {
         self.received.fetch_add(received, Ordering::Relaxed);
         self.dropped.fetch_add(dropped, Ordering::Relaxed);
     }
 
-    /// Counts an image that was skipped for a fault.
+    /// Counts an image that was skipped because of a fault.
     pub fn add_failed_image(&self) {
         self.failed_images.fetch_add(1, Ordering::Relaxed);
     }
@@ -28,7 +28,7 @@ impl Counters {
         self.failed_answers.fetch_add(answers, Ordering::Relaxed);
     }
 
-    /// Images that arrived.
+    /// Received images.
     pub fn received(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
     }
@@ -38,7 +38,7 @@ impl Counters {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    /// Images that were skipped for a fault.
+    /// Images that were skipped because of a fault.
     pub fn failed_images(&self) -> u64 {
         self.failed_images.load(Ordering::Relaxed)
     }

@@ -1,8 +1,8 @@
-//! Hands the newest item from one thread to another and drops what came before it.
+//! Passes the newest item from one thread to another and drops older ones.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Holds at most one item. Closed, it gives out none.
+/// Holds at most one item. A closed mailbox returns none.
 #[derive(Debug)]
 pub struct Mailbox<T> {
     state: Mutex<State<T>>,
@@ -15,13 +15,19 @@ struct State<T> {
     closed: bool,
 }
 
+impl<T> Default for Mailbox<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<T> Mailbox<T> {
     /// An empty, open mailbox.
     pub fn new() -> Self {
         Self { state: Mutex::new(State { newest: None, closed: false }), changed: Condvar::new() }
     }
 
-    /// Puts an item in and gives back the one that it replaces, if nobody took that.
+    /// Puts an item in. Returns the item that it replaces, if that was not taken.
     pub fn put(&self, item: T) -> Option<T> {
         let replaced = self.lock().newest.replace(item);
         self.changed.notify_one();
@@ -40,14 +46,14 @@ impl<T> Mailbox<T> {
         None
     }
 
-    /// Ends every [`Mailbox::take`], now and later.
+    /// Closes the mailbox. Every [`Mailbox::take`] then returns `None`, those that wait included.
     pub fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_all();
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
-        // No code that could panic runs under the lock, so the state is whole even if the lock were poisoned.
+        // No code that could panic runs under the lock, so the state is valid even where the lock is poisoned.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

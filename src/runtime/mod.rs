@@ -1,4 +1,4 @@
-//! Threads, pace and counters around a pipeline, without ROS.
+//! Threads, rate limits and counters for a pipeline, without ROS.
 
 mod counters;
 mod in_order;

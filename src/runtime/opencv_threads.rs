@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 
 use opencv::core;
 
-/// Why the number of threads is not what was asked for.
+/// Why the number of threads could not be set.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum ThreadsError {
@@ -17,8 +17,8 @@ pub enum ThreadsError {
 
 /// Sets how many threads OpenCV may use in this process. A second call must ask for the same number.
 ///
-/// To be called at the start: OpenCV ends its thread pool to change the number, which is not allowed while another thread
-/// works in it.
+/// Call it at the start of the process. To change the number, OpenCV ends its thread pool, which is not allowed while
+/// another thread uses the pool.
 ///
 /// # Errors
 /// [`ThreadsError`] where OpenCV refuses the number, or another one was set before.

@@ -1,15 +1,16 @@
-//! Work at a bounded rate.
+//! Limits the rate of work.
 
 use std::time::{Duration, Instant};
 
-/// Says when the next piece of work is due.
+/// Decides when work is due.
 #[derive(Debug, Default)]
 pub struct Pace {
     last: Option<Instant>,
 }
 
 impl Pace {
-    /// Whether work at the time `now` is due, at most `rate` times per second; if so, the next is due a period later.
+    /// Whether work is due at the time `now`, at most `rate` times per second. If so, work is next due one period
+    /// later.
     pub fn is_due(&mut self, rate: f64, now: Instant) -> bool {
         let is_due = self.last.is_none_or(|last| now.duration_since(last) >= Duration::from_secs_f64(1.0 / rate));
         if is_due {

@@ -1,11 +1,11 @@
-//! A named thread whose failure is an error.
+//! A named thread whose panic becomes an error.
 
 use std::io;
 use std::thread::{Builder, JoinHandle};
 
 use crate::panics::panic_message;
 
-/// Why a thread did not do its work.
+/// Why a thread did not start or did not finish.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum ThreadError {

@@ -1,15 +1,16 @@
-//! Keeps a fault that comes with every frame from flooding the log.
+//! Limits log messages about faults that occur in every frame.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-/// Time between two reports once a fault is known.
+/// Shortest time between two reports of known faults.
 const PERIOD: Duration = Duration::from_secs(5);
 
-/// New faults that are reported at once; beyond them, faults that differ in a number only would still flood the log.
+/// Number of new faults that are reported at once. Without a limit, faults that differ only in a number would flood the
+/// log.
 const MAX_KNOWN_FAULTS: usize = 16;
 
-/// Counts faults and says which of them to report: each new one at once, known ones every few seconds.
+/// Counts faults and decides which of them to report: new ones at once, known ones every few seconds.
 #[derive(Debug, Default)]
 pub struct Throttle {
     known: HashSet<String>,
@@ -18,7 +19,7 @@ pub struct Throttle {
 }
 
 impl Throttle {
-    /// Counts a fault at the time `now`; the number of faults so far if it is to be reported.
+    /// Counts a fault at the time `now`. Returns the number of faults so far if the fault is to be reported.
     pub fn count(&mut self, fault: &str, now: Instant) -> Option<u64> {
         self.count += 1;
         let is_new = self.known.len() < MAX_KNOWN_FAULTS && self.known.insert(fault.to_owned());

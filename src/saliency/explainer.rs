@@ -37,8 +37,8 @@ impl fmt::Debug for Explainer {
 }
 
 impl Explainer {
-    /// Prepares the explanation of the classes of `model`, by their scores before the softmax: what speaks for a class, not
-    /// what speaks against the others.
+    /// Prepares the explanation of the classes of `model`. The scores before the softmax are explained, so the result
+    /// shows what supports a class, not what reduces the probability of the others.
     ///
     /// # Errors
     /// [`SaliencyError`] where the network holds an operator whose gradient is not known.
@@ -46,8 +46,8 @@ impl Explainer {
         Self::of_layer(model, method, scores_name(graph_of(model)?)?)
     }
 
-    /// Prepares the explanation of the neurons of a layer, by the name that the table and the ONNX file give it, for example
-    /// `module_2/add`; `probabilities` is the answer itself.
+    /// Prepares the explanation of the neurons of a layer. `layer` is its name in the ONNX file, for example
+    /// `module_2/add`. The layer `probabilities` is the network's output.
     ///
     /// # Errors
     /// [`SaliencyError`] where there is no such layer, or the network holds an operator whose gradient is not known.
@@ -80,7 +80,7 @@ impl Explainer {
         Ok(Self { plan, input: model.input(), layer: layer.to_owned(), layer_shape, method })
     }
 
-    /// Explains one neuron's value for one picture, given as to [`Model::run`].
+    /// Explains one neuron's value for one picture, whose pixels are as those of [`Model::run`].
     ///
     /// # Errors
     /// [`SaliencyError`] where the layer has no such neuron, the number of pixels is not that of the input, or tract fails.
@@ -95,8 +95,8 @@ impl Explainer {
         Ok(Saliency { size: self.input.size, values, probabilities: elements(&outputs[0])? })
     }
 
-    /// Explains one neuron's value for a face's crop (8-bit, one channel) as its classifier answers: from the crop alone, or
-    /// averaged with what explains the mirrored crop.
+    /// Explains one neuron's value for a face's crop (8-bit, one channel). As in the classifier, the result is from the
+    /// crop alone, or the mean with that of the mirrored crop.
     ///
     /// # Errors
     /// As [`Explainer::explain`].
@@ -112,7 +112,7 @@ impl Explainer {
     /// Whether the layer has that neuron.
     ///
     /// # Errors
-    /// [`SaliencyError::NoSuchNeuron`] tells the layer's shape.
+    /// [`SaliencyError::NoSuchNeuron`] contains the layer's shape.
     pub fn check(&self, neuron: Neuron) -> Result<(), SaliencyError> {
         let [channels, rows, columns] = self.layer_size();
         if neuron.channel < channels && neuron.row < rows && neuron.column < columns {
@@ -141,7 +141,8 @@ impl Explainer {
         Ok(Tensor::from_shape(&self.layer_shape, &weights)?)
     }
 
-    /// Each channel's map weighted by its mean gradient, summed, and of that what is positive, scaled to the input's size.
+    /// The sum of the channels' maps, each weighted by its mean gradient. Negative values are set to 0, and the map is
+    /// scaled to the input's size.
     fn grad_cam(&self, features: &Tensor, gradient: &Tensor) -> Result<Vec<f32>, SaliencyError> {
         let &[_, _, rows, columns] = features.shape() else {
             return Err(SaliencyError::Tract(format!("feature maps of shape {:?}", features.shape())));
@@ -173,7 +174,7 @@ fn graph_of(model: &Model) -> Result<&GraphProto, SaliencyError> {
     model.proto().graph.as_ref().ok_or(SaliencyError::NoSoftmax)
 }
 
-/// The name of what the final softmax takes.
+/// The name of the input of the final softmax.
 fn scores_name(graph: &GraphProto) -> Result<&str, SaliencyError> {
     let softmax = graph.node.last().filter(|node| node.op_type == "Softmax");
     softmax.and_then(|node| node.input.first()).map(String::as_str).ok_or(SaliencyError::NoSoftmax)
@@ -183,7 +184,7 @@ fn layer_names(graph: &GraphProto) -> Vec<&str> {
     graph.node.iter().flat_map(|node| &node.output).map(String::as_str).collect()
 }
 
-/// The name of what the last convolution before `layer` takes: the deepest maps that hold features and not yet answers.
+/// The name of the input of the last convolution before `layer`: the deepest feature maps.
 fn last_features<'a>(graph: &'a GraphProto, layer: &str) -> Result<&'a str, SaliencyError> {
     let mut wanted = vec![layer];
     for node in graph.node.iter().rev() {
@@ -254,7 +255,7 @@ mod tests {
         assert!(largest > 1e-3 && peak(&sums) < 1e-5 * largest, "{} of {largest}", peak(&sums));
     }
 
-    // Along the gradient itself the slope is the gradient's length, far above the noise of float32.
+    // In the direction of the gradient, the slope is the gradient's length. That is far above the noise of float32.
     #[test]
     fn the_plain_gradient_is_the_slope_of_the_value() {
         let model = model::<Emotion>();
@@ -265,7 +266,7 @@ mod tests {
         let length = gradient.iter().map(|value| value * value).sum::<f32>().sqrt();
 
         let image = model.input().tensor(&face).unwrap().to_plain_array_view::<f32>().unwrap().to_owned();
-        // As short as float32 allows: few rectifiers and maxima switch on the way.
+        // As short as float32 allows, so that few rectifiers and maxima switch.
         let step = 1e-2;
         let probability = |step: f32| {
             let moved: Vec<f32> = image.iter().zip(&gradient).map(|(x, g)| x + step * g / length).collect();

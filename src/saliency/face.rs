@@ -1,4 +1,4 @@
-//! Explains what was said about a face, from the same crops and the same networks.
+//! Explains the networks' answers about a face, from the same crops and the same networks.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -28,15 +28,15 @@ pub enum ExplainError {
 pub struct Explanation {
     /// What the network classifies.
     pub task: &'static str,
-    /// The answer's label, which may be withheld.
+    /// The answer's label, which may be unknown.
     pub label: &'static str,
     /// The answer's confidence, 0 to 1.
     pub confidence: f32,
     /// The class that is explained.
     pub class: &'static str,
-    /// What the network sees: 8-bit, one channel.
+    /// The network's input: 8-bit, one channel.
     pub crop: Mat,
-    /// Where that lies in the image; parts may lie outside.
+    /// The place of the crop in the image. Parts may lie outside.
     pub square: BoundingBox,
     /// How much each pixel of the crop matters.
     pub saliency: Saliency,
@@ -61,9 +61,9 @@ impl FaceExplainer {
     /// Explains each answer about `face`, which was classified in `gray` (height x width, 8-bit, one channel) with
     /// `attribute_parameters`.
     ///
-    /// A target is for the network that knows it; the other's most probable class is explained. One result per answer:
-    /// [`ExplainError`] where the face lies outside the image, a network holds an operator whose gradient is not known, or
-    /// OpenCV or tract fail.
+    /// A target class belongs to one of the networks. For the other network, the most probable class is explained. There
+    /// is one result per answer: [`ExplainError`] where the face lies outside the image, a network holds an operator whose
+    /// gradient is not known, or OpenCV or tract fail.
     pub fn explain(
         &mut self,
         gray: &Mat,
@@ -88,7 +88,7 @@ impl FaceExplainer {
 #[derive(Debug)]
 struct NetworkExplainer<A> {
     model: Arc<Model>,
-    /// Made when first needed, and anew for another method. What cannot be made is not tried again.
+    /// Made when first needed, and made again for another method. After a failure, it is not tried again.
     explainer: Option<(Method, Result<Explainer, Arc<SaliencyError>>)>,
     attribute: PhantomData<A>,
 }
@@ -221,7 +221,7 @@ mod tests {
         assert!(other[0].saliency.values.iter().all(|value| *value >= 0.0));
     }
 
-    // A rectifier of another kind, whose gradient is not known: the network classifies, and the other one is explained.
+    // The gradient of this rectifier is not known. The network classifies, and the other network is still explained.
     #[test]
     fn a_network_that_cannot_be_explained_leaves_the_other_explanation() {
         let mut proto = ModelProto::decode(Emotion::MODEL).unwrap();

@@ -1,8 +1,8 @@
-//! From a network's graph to the graph of a gradient: a vector-Jacobian product, wired behind the forward pass.
+//! Makes the graph of a gradient from a network's graph: a vector-Jacobian product, added behind the forward pass.
 //!
-//! The network is taken as its ONNX file says it; the weights are the same tensors. Walking its nodes backwards, each
-//! operator's gradient is wired in terms of tract's own operators where there are some (a convolution's gradient is a
-//! convolution with turned kernels), else of [`LocalGradient`].
+//! Graph and weights are those of the network's ONNX file. Its nodes are visited from the last to the first. The
+//! gradient of each operator is made of tract's own operators where this is possible: a convolution's gradient is a
+//! convolution with rotated kernels. For other operators, it is a [`LocalGradient`].
 
 use std::collections::HashMap;
 
@@ -16,19 +16,19 @@ use super::SaliencyError;
 use super::local_gradient::LocalGradient;
 use super::window::{Window, end_pads, window};
 
-/// The forward pass of a network and the gradient of one of its values, growing from that value to the input.
+/// The forward pass of a network, and the gradient of one of its values back to the input.
 pub struct GradientGraph<'a> {
-    /// The forward pass, and what was wired behind it so far.
+    /// The forward pass and the gradient nodes added so far.
     pub model: TypedModel,
     proto: &'a GraphProto,
     relu: LocalGradient,
-    /// Gradients by the name of the value that they are with respect to.
+    /// Gradients. The key is the name of the value that the gradient is with respect to.
     gradients: HashMap<&'a str, OutletId>,
 }
 
 impl<'a> GradientGraph<'a> {
-    /// Wires the gradient of the value `target`, weighted by a new input of the same shape, with respect to every value
-    /// that it is computed from. `relu` is the rule at each rectifier.
+    /// Adds the gradient of the value `target` with respect to every value that it is computed from. A new input of the
+    /// same shape weights the elements of `target`. `relu` is the rule at each rectifier.
     pub fn new(proto: &'a ModelProto, target: &'a str, relu: LocalGradient) -> Result<Self, SaliencyError> {
         let model = tract_onnx::onnx().model_for_proto_model(proto)?.into_typed()?;
         let proto = proto.graph.as_ref().context("no graph")?;
@@ -47,7 +47,7 @@ impl<'a> GradientGraph<'a> {
 
     /// The forward value of that name.
     pub fn value(&self, name: &str) -> TractResult<OutletId> {
-        // tract labels what operators give, not what the network takes.
+        // tract labels the outputs of operators, but not the inputs of the network.
         match self.proto.input.iter().position(|input| input.name == name) {
             Some(position) => Ok(self.model.input_outlets()?[position]),
             None => self.model.find_outlet_label(name).with_context(|| format!("no value '{name}'")),
@@ -80,7 +80,7 @@ impl<'a> GradientGraph<'a> {
             "Add" => {
                 let shape = self.shape(&node.output[0])?;
                 for input in &node.input {
-                    // Weights have no shape here: they are no feature maps.
+                    // Weights have no shape here, because they are not feature maps.
                     if self.shape(input).ok().as_ref() != Some(&shape) {
                         return Err(unsupported(node));
                     }
@@ -104,7 +104,7 @@ impl<'a> GradientGraph<'a> {
         Ok(self.accumulate(input, gradient)?)
     }
 
-    /// A value that several operators take has the sum of their gradients.
+    /// Adds a gradient. Where several operators take the same value, its gradient is the sum of theirs.
     fn accumulate(&mut self, input: &'a str, gradient: OutletId) -> TractResult<()> {
         let sum = match self.gradients.get(input) {
             Some(&other) => {
@@ -117,8 +117,9 @@ impl<'a> GradientGraph<'a> {
         Ok(())
     }
 
-    /// With a stride of 1, the gradient is the convolution with each kernel turned by half a turn, and the roles of the
-    /// channels exchanged. A larger stride is one of 1 of which most results were left out.
+    /// The gradient of a convolution. With a stride of 1, it is the convolution with each kernel rotated by 180
+    /// degrees, and with input and output channels exchanged. A larger stride equals a stride of 1 of which only some
+    /// results are kept.
     fn conv(&mut self, node: &NodeProto, name: &str, gradient: OutletId) -> TractResult<OutletId> {
         let window = window(node)?;
         let [bottom, right] = end_pads(node)?;
@@ -153,7 +154,7 @@ impl<'a> GradientGraph<'a> {
             columns: (columns + left + right + 1).saturating_sub(kernel),
         };
         if kernel == 1 {
-            // The order makes no difference then, and this way the convolution has less to do.
+            // The order makes no difference for this kernel, and the convolution has fewer elements this way.
             let thin = convolve(&mut self.model, format!("{name}/conv"), gradient)?;
             Ok(self.model.wire_node(name, spread, &thin)?[0])
         } else {
@@ -184,7 +185,7 @@ impl<'a> GradientGraph<'a> {
     }
 }
 
-/// What the names of the added nodes begin with.
+/// Prefix of the names of the added nodes.
 const GRADIENT: &str = "gradient";
 
 /// `[filters, channels / groups, rows, columns]` to `[channels, filters / groups, rows, columns]`, rows and columns
@@ -307,7 +308,7 @@ mod tests {
         let [_, gradient] = run(&x);
         let slope: f32 = gradient.iter().zip(&direction).map(|(g, d)| g * d).sum();
 
-        // Small enough to meet no kink of these numbers, large enough for float32.
+        // Small enough that no rectifier or maximum switches, large enough for float32.
         let step = 1e-3;
         let at = |step: f32| -> f64 {
             let moved: Vec<f32> = x.iter().zip(&direction).map(|(x, d)| x + step * d).collect();

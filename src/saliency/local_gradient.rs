@@ -1,7 +1,8 @@
-//! The gradients that tract has no operator for, as one operator of our own.
+//! The gradients for which tract has no operator, as one operator.
 //!
-//! Each takes two tensors: what the forward operator took (or gave: see [`LocalGradient`]), and the gradient with respect
-//! to what it gave. The result is the gradient with respect to what it took. All are float32, with a batch of one.
+//! Each takes two tensors. The first is the input of the forward operator, or its output: see [`LocalGradient`]. The
+//! second is the gradient with respect to its output. The result is the gradient with respect to its input. All are
+//! float32, with a batch of one.
 
 use std::ops::Range;
 
@@ -12,25 +13,27 @@ use super::window::Window;
 /// Which operator's gradient is computed, and by which rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LocalGradient {
-    /// `g * (x > 0)`, from what the rectifier took or gave.
+    /// `g * (x > 0)`, where `x` is the input or the output of the rectifier.
     Relu,
     /// `g * (x > 0) * (g > 0)`: guided back-propagation (Springenberg et al. 2015, "Striving for Simplicity").
     GuidedRelu,
-    /// To the first largest element of each window, from what the pool took. Padded elements never win.
+    /// The gradient of a window goes to its first largest element. Takes the input of the pool. Padding is never the
+    /// largest.
     MaxPool(Window),
-    /// Shared equally by the elements of each window, of which padded ones are none, from what the pool took.
+    /// The gradient of a window is shared equally by its elements, without the padding. Takes the input of the pool.
     AveragePool(Window),
-    /// Shared equally by all rows and columns of a channel, from what the mean took.
+    /// The gradient of a channel is shared equally by its rows and columns. Takes the input of the mean.
     SpatialMean,
-    /// From what the softmax over all elements gave.
+    /// Of a softmax over all elements. Takes its output.
     Softmax,
-    /// Of keeping each `stride`-th row and column of `rows` x `columns`: zeros between the elements. Takes the gradient only.
+    /// Of an operator that keeps each `stride`-th row and column of `rows` x `columns`. Puts zeros between the
+    /// elements. Takes the gradient only.
     Stride {
-        /// Step of what was kept.
+        /// Step from one kept row or column to the next.
         stride: usize,
-        /// Rows of what the result is with respect to.
+        /// Rows of the result.
         rows: usize,
-        /// Columns of the same.
+        /// Columns of the result.
         columns: usize,
     },
 }
@@ -109,7 +112,7 @@ fn softmax(y: &[f32], g: &[f32], out: &mut [f32]) {
     }
 }
 
-/// Sizes of the feature maps that a window takes and gives, in elements.
+/// Sizes of the input and output feature maps of a sliding window, in elements.
 struct Maps {
     rows: usize,
     columns: usize,
@@ -118,7 +121,7 @@ struct Maps {
 }
 
 impl Maps {
-    /// From the shapes `[1, channels, rows, columns]` of both.
+    /// Takes the shapes `[1, channels, rows, columns]` of both.
     fn new(taken: &[usize], given: &[usize]) -> TractResult<Self> {
         match (taken, given) {
             (&[1, channels, rows, columns], &[1, result_channels, result_rows, result_columns])
@@ -135,7 +138,7 @@ impl Maps {
         g.chunks_exact(self.result_rows * self.result_columns).zip(out.chunks_exact_mut(self.rows * self.columns))
     }
 
-    /// The elements of the gradient and, for each, the rows and columns that its window covers.
+    /// For each element of the gradient, the rows and columns that its window covers.
     fn windows(&self, window: Window) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
         let Window { kernel, stride, top, left } = window;
         let covered = move |position: usize, before: usize, size: usize| {

@@ -1,11 +1,11 @@
 //! Which pixels support an answer: the gradient of a network's value with respect to its input.
 //!
-//! The paper shows guided back-propagation (section IV; Springenberg et al. 2015): through each rectifier, only what is
-//! positive in the forward and in the backward pass is propagated, so the picture shows what excites the answer. The plain
-//! gradient and Grad-CAM (Selvaraju et al. 2017) are there to compare.
+//! The paper shows guided back-propagation (section IV; Springenberg et al. 2015). Each rectifier propagates only
+//! values that are positive in the forward and in the backward pass, so the picture shows what supports the answer. The
+//! plain gradient and Grad-CAM (Selvaraju et al. 2017) are for comparison.
 //!
-//! An [`Explainer`] is made from the very [`Model`](crate::network::Model) that classifies: the forward pass and the weights
-//! are the same, and the gradient is wired behind it for tract to run.
+//! An [`Explainer`] uses the [`Model`](crate::network::Model) that classifies: graph and weights are the same. The
+//! gradient is added behind the forward pass, and tract runs both.
 
 mod explainer;
 mod face;
@@ -67,20 +67,20 @@ impl From<TractError> for SaliencyError {
     }
 }
 
-/// How much each pixel of a network's input speaks for a value.
+/// How much each pixel of a network's input supports a value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Saliency {
     /// Size of the network's input, in pixels.
     pub size: Size,
-    /// Row by row. For the gradients: how fast the value grows with the pixel, in the value's unit per unit of the network's
-    /// input range. For Grad-CAM: 0 or more, without a unit.
+    /// One value per pixel, row by row. For the gradients: how fast the value grows with the pixel, in the value's unit
+    /// per unit of the network's input range. For Grad-CAM: 0 or more, without a unit.
     pub values: Vec<f32>,
-    /// What the network answers, from the same pass: one probability per class.
+    /// The network's output from the same pass: one probability per class.
     pub probabilities: Vec<f32>,
 }
 
 impl Saliency {
-    /// The mean with what explains the mirrored picture, whose left is this one's right.
+    /// The mean of this and the saliency of the mirrored picture. Left and right of the latter are exchanged first.
     fn averaged_with_mirrored(mut self, mirrored: &Self) -> Self {
         let width = self.size.width as usize;
         let rows = self.values.chunks_exact_mut(width).zip(mirrored.values.chunks_exact(width));

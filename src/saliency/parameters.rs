@@ -10,7 +10,7 @@ pub enum Method {
     Guided,
     /// The plain gradient.
     Gradient,
-    /// Grad-CAM on what the last convolution takes: coarse, never negative.
+    /// Grad-CAM on the input of the last convolution: coarse, never negative.
     GradCam,
 }
 
@@ -31,9 +31,9 @@ pub enum SaliencyTarget {
     /// The most probable class of each network.
     #[default]
     Predicted,
-    /// Always this emotion; of gender, the most probable class.
+    /// This emotion. For gender, the most probable class.
     Emotion(Emotion),
-    /// Always this gender; of emotion, the most probable class.
+    /// This gender. For emotion, the most probable class.
     Gender(Gender),
 }
 
@@ -52,17 +52,17 @@ impl SaliencyTarget {
         (Self::Gender(Gender::Man), "man"),
     ];
 
-    /// The emotion that it names, if it is one.
+    /// The emotion, if the target is one.
     pub fn emotion(self) -> Option<Emotion> {
         if let Self::Emotion(emotion) = self { Some(emotion) } else { None }
     }
 
-    /// The gender that it names, if it is one.
+    /// The gender, if the target is one.
     pub fn gender(self) -> Option<Gender> {
         if let Self::Gender(gender) = self { Some(gender) } else { None }
     }
 
-    /// What the network classifies that knows it; `None` for the predicted class of each.
+    /// The task of the network that has this class, or `None` for the predicted class of each network.
     pub fn task(self) -> Option<&'static str> {
         match self {
             Self::Predicted => None,
@@ -79,9 +79,9 @@ pub struct SaliencyParameters {
     pub method: Method,
     /// The class that is explained.
     pub target: SaliencyTarget,
-    /// Images per second that are explained at most, 0.1 to 100.
+    /// Largest number of images per second that are explained, 0.1 to 100.
     pub rate: f64,
-    /// Whether the annotated image shows it.
+    /// Whether the annotated image shows the saliency.
     pub overlay: bool,
 }
 

@@ -16,7 +16,8 @@ pub struct Window {
     pub left: usize,
 }
 
-/// The window of a convolution or a pool, where it is square, of equal strides, and padded by numbers.
+/// Reads the window of a convolution or a pool. It must be square, with equal strides, no dilation and explicit
+/// padding.
 pub fn window(node: &NodeProto) -> TractResult<Window> {
     let square = |name: &str, default: usize| -> TractResult<usize> {
         match node.get_attr_opt_vec::<usize>(name)?.as_deref() {
@@ -35,7 +36,7 @@ pub fn end_pads(node: &NodeProto) -> TractResult<[usize; 2]> {
     Ok([bottom, right])
 }
 
-/// Above, left, below, right.
+/// Padding above, on the left, below and on the right.
 fn pads(node: &NodeProto) -> TractResult<[usize; 4]> {
     let auto: Option<&str> = node.get_attr_opt("auto_pad")?;
     ensure!(matches!(auto, None | Some("NOTSET")), "{} is not padded by numbers", node.name);
