@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use crate::input::{Received, forward_newest, frame_of, image_qos};
 use crate::output::{Observation, Output, create_outputs};
 use crate::parameters::SharedParameters;
+use crate::spinner::Spinner;
 
 /// Where a camera's images come from and where its outputs go.
 #[derive(Debug, Clone)]
@@ -96,22 +97,23 @@ impl Camera {
         anyhow!("the {what} of {} ended", self.topics.image)
     }
 
-    /// Ends the subscription and the threads, and gives back the outputs, whose topics are still there.
+    /// Ends the subscription, the threads and the topics.
     ///
     /// An image that is in work at that time is finished, unless that takes longer than `patience`: then the threads are left
-    /// behind, and there are no outputs.
+    /// behind with their topics.
     ///
     /// # Errors
     /// Where a thread failed.
-    pub async fn stop(mut self, patience: Duration) -> anyhow::Result<Vec<Box<dyn Output>>> {
+    pub async fn stop(mut self, spinner: &Spinner, patience: Duration) -> anyhow::Result<()> {
         self.images.close();
         self.forwarding.abort();
         // The channel's error is the end of the thread.
         if !self.has_failed && timeout(patience, &mut self.inference_alive).await.is_err() {
             log::warn!("stopping in the middle of an image, which takes longer than {} s", patience.as_secs());
-            return Ok(Vec::new());
+            return Ok(());
         }
-        Ok(self.inference.join()?)
+        let outputs = self.inference.join()?;
+        spinner.call(|node| outputs.into_iter().for_each(|output| output.close(node))).await
     }
 }
 
@@ -189,7 +191,6 @@ mod tests {
     use r2r::{Publisher, QosProfile};
 
     use super::*;
-    use crate::spinner::Spinner;
 
     /// Far more than anything here takes: reached only when something hangs.
     const DEADLINE: Duration = Duration::from_secs(120);
@@ -225,11 +226,6 @@ mod tests {
         timeout(DEADLINE, ask).await.unwrap()
     }
 
-    async fn stop(camera: Camera, spinner: &Spinner) {
-        let outputs = camera.stop(DEADLINE).await.unwrap();
-        spinner.call(|node| outputs.into_iter().for_each(|output| output.close(node))).await.unwrap();
-    }
-
     #[tokio::test]
     async fn cameras_are_started_and_stopped_one_by_one() {
         let mut node = Node::create(r2r::Context::create().unwrap(), "cameras", "").unwrap();
@@ -252,7 +248,7 @@ mod tests {
 
         // Without the front camera, its topics are gone and the rear one goes on.
         let weak = Arc::downgrade(&front.counters);
-        stop(front, &spinner).await;
+        front.stop(&spinner, DEADLINE).await.unwrap();
         assert!(weak.upgrade().is_none(), "something of the camera is left");
         let publishers = |node: &mut Node, topic: &str| node.get_publishers_info_by_topic(topic, false).unwrap().len();
         assert_eq!(spinner.call(move |node| publishers(node, "/cameras/front/faces")).await.unwrap(), 0);
@@ -266,8 +262,8 @@ mod tests {
         };
         let front = spinner.call(start_again).await.unwrap();
         assert_eq!(id_of_face(&to_front, &mut of_front).await, "face2");
-        stop(front, &spinner).await;
-        stop(rear, &spinner).await;
+        front.stop(&spinner, DEADLINE).await.unwrap();
+        rear.stop(&spinner, DEADLINE).await.unwrap();
         spinner.stop().unwrap();
     }
 }

@@ -57,9 +57,9 @@ pub async fn run(sources: &[Source]) -> anyhow::Result<()> {
         error = camera.failed() => Err(error),
     };
 
-    // The node goes last: its publishers and services end with it.
+    // The node goes last: its services end with it.
     services.stop();
-    let stopped = camera.stop(STOP_PATIENCE).await;
+    let stopped = camera.stop(&spinner, STOP_PATIENCE).await;
     spinner.stop()?;
     stopped?;
     log::info!(

@@ -3,8 +3,6 @@
 //! r2r has such services as well. They report the type of what was set last and not of the parameter, make an atomic set one
 //! parameter after the other, and all end with the first client that does not wait for its answer.
 
-use std::future::ready;
-
 use face_attributes::parameters::{Definition, Field, Kind, Parameters, TABLE, Value};
 use futures::{Stream, StreamExt};
 use r2r::rcl_interfaces::msg::{
@@ -36,9 +34,7 @@ impl ParameterServices {
 /// # Errors
 /// Where a service cannot be created.
 pub fn serve_parameters(node: &mut Node, parameters: &SharedParameters) -> r2r::Result<ParameterServices> {
-    let of = |answer: fn(&SharedParameters) -> SharedParameters| answer(parameters);
-    let clone = || of(Clone::clone);
-    let (get, types, set, set_all) = (clone(), clone(), clone(), clone());
+    let [get, types, set, set_all] = [(); 4].map(|()| parameters.clone());
     Ok(ParameterServices {
         tasks: [
             serve::<GetParameters::Service>(node, "get_parameters", move |request| GetParameters::Response {
@@ -80,18 +76,15 @@ where
 
 async fn respond_to_all<S: WrappedServiceTypeSupport + 'static>(
     name: String,
-    requests: impl Stream<Item = ServiceRequest<S>>,
+    mut requests: impl Stream<Item = ServiceRequest<S>> + Unpin,
     answer: impl Fn(&S::Request) -> S::Response,
 ) {
-    requests
-        .for_each(|request| {
-            let response = answer(&request.message);
-            if let Err(error) = request.respond(response) {
-                log::debug!("{name}: a client did not wait for its answer ({error})");
-            }
-            ready(())
-        })
-        .await;
+    while let Some(request) = requests.next().await {
+        let response = answer(&request.message);
+        if let Err(error) = request.respond(response) {
+            log::debug!("{name}: a client did not wait for its answer ({error})");
+        }
+    }
 }
 
 /// The values of the parameters of those names; none at all where one is not declared, as rclcpp answers.
@@ -176,12 +169,12 @@ fn levels(name: &str) -> u64 {
 }
 
 fn type_of(kind: Kind) -> u8 {
-    (match kind {
-        Kind::Bool => ParameterType::PARAMETER_BOOL,
-        Kind::Integer => ParameterType::PARAMETER_INTEGER,
-        Kind::Double => ParameterType::PARAMETER_DOUBLE,
-        Kind::String => ParameterType::PARAMETER_STRING,
-    }) as u8
+    match kind {
+        Kind::Bool => ParameterType::PARAMETER_BOOL as u8,
+        Kind::Integer => ParameterType::PARAMETER_INTEGER as u8,
+        Kind::Double => ParameterType::PARAMETER_DOUBLE as u8,
+        Kind::String => ParameterType::PARAMETER_STRING as u8,
+    }
 }
 
 fn to_message(value: &Value) -> ParameterValue {
@@ -196,13 +189,15 @@ fn to_message(value: &Value) -> ParameterValue {
 }
 
 fn from_message(value: &ParameterValue) -> Value {
-    match i64::from(value.type_) {
-        ParameterType::PARAMETER_BOOL => Value::Bool(value.bool_value),
-        ParameterType::PARAMETER_INTEGER => Value::Integer(value.integer_value),
-        ParameterType::PARAMETER_DOUBLE => Value::Double(value.double_value),
-        ParameterType::PARAMETER_STRING => Value::String(value.string_value.clone()),
-        ParameterType::PARAMETER_NOT_SET => Value::Other("no value".to_owned()),
-        _ => Value::Other("an array".to_owned()),
+    const NOT_SET: u8 = ParameterType::PARAMETER_NOT_SET as u8;
+    match [Kind::Bool, Kind::Integer, Kind::Double, Kind::String].into_iter().find(|kind| type_of(*kind) == value.type_)
+    {
+        Some(Kind::Bool) => Value::Bool(value.bool_value),
+        Some(Kind::Integer) => Value::Integer(value.integer_value),
+        Some(Kind::Double) => Value::Double(value.double_value),
+        Some(Kind::String) => Value::String(value.string_value.clone()),
+        None if value.type_ == NOT_SET => Value::Other("no value".to_owned()),
+        None => Value::Other("an array".to_owned()),
     }
 }
 

@@ -13,11 +13,12 @@ use super::image::bgr_image;
 use super::{Observation, Output, has_listeners};
 use crate::input::frame_of;
 
-/// The topic. Two threads publish on it, the one that explains where saliency is drawn over the faces; never an image older
-/// than the last one.
+/// The topic. Two threads publish on it, each through its clone: the one that explains where saliency is drawn over the faces,
+/// else the one of the pipeline. None publishes an image older than the last one.
+#[derive(Clone)]
 pub struct AnnotatedImages {
     publisher: Publisher<Image>,
-    in_order: InOrder,
+    in_order: Arc<InOrder>,
 }
 
 impl AnnotatedImages {
@@ -28,7 +29,7 @@ impl AnnotatedImages {
     pub fn create(node: &mut Node, prefix: &str) -> anyhow::Result<Self> {
         let qos = QosProfile::default().keep_last(1);
         let publisher = node.create_publisher(&format!("{prefix}/image_annotated"), qos)?;
-        Ok(Self { publisher, in_order: InOrder::default() })
+        Ok(Self { publisher, in_order: Arc::default() })
     }
 
     /// Whether anybody listens to the topic.
@@ -55,12 +56,12 @@ impl AnnotatedImages {
 
 /// Publishes annotated images at the camera's rate, where no saliency is drawn over the faces.
 pub struct AnnotatedOutput {
-    images: Arc<AnnotatedImages>,
+    images: AnnotatedImages,
 }
 
 impl AnnotatedOutput {
     /// Publishes on the topic of `images`.
-    pub fn new(images: Arc<AnnotatedImages>) -> Self {
+    pub fn new(images: AnnotatedImages) -> Self {
         Self { images }
     }
 }
@@ -80,6 +81,6 @@ impl Output for AnnotatedOutput {
     }
 
     fn close(self: Box<Self>, node: &mut Node) {
-        node.destroy_publisher(self.images.publisher.clone());
+        node.destroy_publisher(self.images.publisher);
     }
 }

@@ -55,10 +55,10 @@ pub fn create_outputs(
     prefix: &str,
     classifiers: &Classifiers,
 ) -> anyhow::Result<Vec<Box<dyn Output>>> {
-    let annotated = Arc::new(AnnotatedImages::create(node, prefix)?);
+    let annotated = AnnotatedImages::create(node, prefix)?;
     Ok(vec![
         Box::new(FacesOutput::create(node, prefix)?),
-        Box::new(AnnotatedOutput::new(Arc::clone(&annotated))),
+        Box::new(AnnotatedOutput::new(annotated.clone())),
         Box::new(SaliencyOutput::create(node, prefix, classifiers, annotated)?),
     ])
 }

@@ -25,7 +25,7 @@ const NICENESS: i32 = 10;
 /// Hands observations to the thread that explains them.
 pub struct SaliencyOutput {
     publisher: Publisher<Image>,
-    annotated: Arc<AnnotatedImages>,
+    annotated: AnnotatedImages,
     /// Holds the newest observation; what the thread has not begun is older, and dropped.
     observations: Arc<Mailbox<Observation>>,
     pace: Pace,
@@ -42,7 +42,7 @@ impl SaliencyOutput {
         node: &mut Node,
         prefix: &str,
         classifiers: &Classifiers,
-        annotated: Arc<AnnotatedImages>,
+        annotated: AnnotatedImages,
     ) -> anyhow::Result<Self> {
         let qos = QosProfile::default().keep_last(1);
         let publisher = node.create_publisher(&format!("{prefix}/image_saliency"), qos)?;
@@ -51,7 +51,7 @@ impl SaliencyOutput {
             observations: Arc::clone(&observations),
             explainer: FaceExplainer::new(classifiers),
             publisher: publisher.clone(),
-            annotated: Arc::clone(&annotated),
+            annotated: annotated.clone(),
             failures: Throttle::default(),
         };
         let thread = Some(NamedThread::spawn("saliency", move || worker.run())?);
@@ -90,7 +90,7 @@ struct Worker {
     observations: Arc<Mailbox<Observation>>,
     explainer: FaceExplainer,
     publisher: Publisher<Image>,
-    annotated: Arc<AnnotatedImages>,
+    annotated: AnnotatedImages,
     failures: Throttle,
 }
 
