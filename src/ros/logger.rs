@@ -34,7 +34,7 @@ struct RosLogger {
 struct Outputs {
     /// `None` where `--disable-rosout-logs` was given. r2r's nodes do not publish their log themselves.
     rosout: Option<Publisher<LogMessage>>,
-    /// Whether rcutils cannot log, for example where an environment variable of its own has no valid value.
+    /// Whether rcutils cannot log: then records are printed without it.
     is_console_broken: bool,
 }
 
@@ -45,7 +45,8 @@ struct Outputs {
 pub fn forward_to_ros(node: &mut Node) -> anyhow::Result<()> {
     let qos = QosProfile::default().reliable().transient_local().keep_last(ROSOUT_DEPTH);
     let rosout = if rcutils::is_rosout_enabled() { Some(node.create_publisher("/rosout", qos)?) } else { None };
-    let outputs = Mutex::new(Outputs { rosout, is_console_broken: false });
+    // Creating the context has initialised rcutils, if that is possible.
+    let outputs = Mutex::new(Outputs { rosout, is_console_broken: !rcutils::is_initialized() });
     let name = node.logger().to_owned();
     log::set_boxed_logger(Box::new(RosLogger { node_c: CString::new(name.clone())?, node: name, outputs }))?;
     log::set_max_level(LevelFilter::Debug);
@@ -68,9 +69,9 @@ impl Log for RosLogger {
         }
         // ROS takes C strings, in which a zero byte ends the text.
         let text = record.args().to_string().replace('\0', "\\0");
-        let mut outputs = self.outputs.lock().unwrap_or_else(PoisonError::into_inner);
+        let outputs = self.outputs.lock().unwrap_or_else(PoisonError::into_inner);
         if self.is_enabled(&outputs, record.level()) {
-            self.print(&mut outputs, record, &text);
+            self.print(&outputs, record, &text);
             if let Some(rosout) = &outputs.rosout {
                 // There is nobody left to tell should this fail; the console has the record.
                 let _ = rosout.publish(&self.rosout_message(record, text));
@@ -89,8 +90,10 @@ impl RosLogger {
         if outputs.is_console_broken { level <= Level::Info } else { rcutils::is_enabled(&self.node_c, level) }
     }
 
-    fn print(&self, outputs: &mut Outputs, record: &Record, text: &str) {
-        if !outputs.is_console_broken {
+    fn print(&self, outputs: &Outputs, record: &Record, text: &str) {
+        if outputs.is_console_broken {
+            print_plainly(record.level(), &self.node, text);
+        } else {
             let severity = match record.level() {
                 Level::Error => LogSeverity::Error,
                 Level::Warn => LogSeverity::Warn,
@@ -98,10 +101,6 @@ impl RosLogger {
                 Level::Debug | Level::Trace => LogSeverity::Debug,
             };
             r2r::log(text, &self.node, record.file().unwrap_or_default(), record.line().unwrap_or(0), severity);
-            outputs.is_console_broken = !rcutils::is_initialized();
-        }
-        if outputs.is_console_broken {
-            print_plainly(record.level(), &self.node, text);
         }
     }
 

@@ -19,11 +19,14 @@ mod spinner;
 use std::process::ExitCode;
 
 use arguments::{HELP, Request, VERSION};
+use face_attributes::parameters::Source;
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
+    // SAFETY: no other thread was started yet.
+    #[allow(unsafe_code, reason = "the environment can only be changed here")]
+    let ignored = unsafe { rcutils::ignore_invalid_switches() };
     let result = match arguments::parse(std::env::args_os().skip(1)) {
-        Ok(Request::Run(sources)) => node::run(&sources).await,
+        Ok(Request::Run(sources)) => run(&sources, &ignored),
         Ok(Request::Help) => {
             print!("{HELP}");
             Ok(())
@@ -41,4 +44,9 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn run(sources: &[Source], warnings: &[String]) -> anyhow::Result<()> {
+    node::run(sources, warnings).await
 }

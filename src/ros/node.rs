@@ -22,12 +22,12 @@ use crate::spinner::Spinner;
 /// How long a stop waits for the image in work. `ros2 launch` waits for 5 s before it sends the next signal.
 const STOP_PATIENCE: Duration = Duration::from_secs(3);
 
-/// Runs the node until SIGINT or SIGTERM, with the parameters of `sources`.
+/// Runs the node until SIGINT or SIGTERM, with the parameters of `sources`. Logs `warnings` about the process first.
 ///
 /// # Errors
 /// Where it cannot start: the message names the parameter, model or cascade that is wrong. And where one of its threads
 /// ends by itself.
-pub async fn run(sources: &[Source]) -> anyhow::Result<()> {
+pub async fn run(sources: &[Source], warnings: &[String]) -> anyhow::Result<()> {
     // First of all, so that a signal during the start stops the node as cleanly as a later one.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -35,6 +35,7 @@ pub async fn run(sources: &[Source]) -> anyhow::Result<()> {
     check_files(sources)?;
     let mut node = Node::create(create_context()?, NODE_NAME, "").context("cannot create the node")?;
     logger::forward_to_ros(&mut node)?;
+    warnings.iter().for_each(|warning| log::warn!("{warning}"));
 
     let parameters = declare_parameters(&mut node, sources)?;
     let snapshot = parameters.get();

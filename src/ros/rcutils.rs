@@ -1,7 +1,8 @@
-//! Questions to ROS' logging that r2r does not pass on.
+//! What r2r does not pass on of ROS' logging: its settings and its levels.
 
 #![allow(unsafe_code, reason = "rcl and rcutils are C libraries; each call says why it is sound")]
 
+use std::env;
 use std::ffi::CStr;
 
 use log::Level;
@@ -9,6 +10,29 @@ use r2r_rcl::{
     RCUTILS_LOG_SEVERITY, g_rcutils_logging_initialized, rcl_logging_rosout_enabled,
     rcutils_logging_logger_is_enabled_for,
 };
+
+/// Environment variables that rcutils reads, of which each is 0 or 1.
+const SWITCHES: [&str; 3] =
+    ["RCUTILS_COLORIZED_OUTPUT", "RCUTILS_LOGGING_USE_STDOUT", "RCUTILS_LOGGING_BUFFERED_STREAM"];
+
+/// Unsets the variables of rcutils that have no valid value: with one, rcutils could not log, and would say so with each
+/// record of rcl, many times a second. Returns what to tell the user.
+///
+/// # Safety
+/// As for [`env::remove_var`]: to be called while the process has one thread.
+pub unsafe fn ignore_invalid_switches() -> Vec<String> {
+    let mut ignored = Vec::new();
+    for name in SWITCHES {
+        // Empty counts as unset.
+        let value = env::var_os(name).filter(|value| !["", "0", "1"].iter().any(|valid| value == valid));
+        if let Some(value) = value {
+            // SAFETY: the caller's promise.
+            unsafe { env::remove_var(name) };
+            ignored.push(format!("{name}={} is ignored: it takes 0 or 1", value.display()));
+        }
+    }
+    ignored
+}
 
 /// Whether the logger `name` lets records of `level` through, by `--log-level`.
 ///

@@ -64,13 +64,16 @@ def test_the_log_on_rosout_has_the_level_of_the_console(make_client, start_node)
     assert "waiting for images" not in "".join(node.output)
 
 
-def test_a_log_that_ros_cannot_print_does_not_stop_the_node(start, monkeypatch):
-    # rcutils takes 0 and 1; what r2r logs of that must not wait for the record that is being logged.
-    monkeypatch.setenv("RCUTILS_COLORIZED_OUTPUT", "true")
+@pytest.mark.parametrize("name", ["RCUTILS_COLORIZED_OUTPUT", "RCUTILS_LOGGING_USE_STDOUT"])
+def test_a_setting_of_the_log_that_is_not_valid_is_ignored(start, monkeypatch, name):
+    # rcutils takes 0 and 1, and cannot log at all with anything else.
+    monkeypatch.setenv(name, "true")
     node = start(NODE_PROGRAM)
+    assert "it takes 0 or 1" in node.wait_for_line(f"{name}=true is ignored")
     node.wait_for_line("waiting for images")
     node.popen.send_signal(signal.SIGINT)
     assert node.wait() == 0
+    assert "error initializing logging" not in "".join(node.output)
 
 
 @pytest.mark.parametrize(

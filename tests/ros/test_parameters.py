@@ -38,7 +38,9 @@ def set_parameter(client, name, value):
 
 
 def get_parameter(client, name):
-    return client.call(GetParameters, "get_parameters", GetParameters.Request(names=[name])).values[0]
+    """The value; `None` where there is no such parameter, for which rclcpp's nodes answer with an empty list."""
+    values = client.call(GetParameters, "get_parameters", GetParameters.Request(names=[name])).values
+    return values[0] if values else None
 
 
 def dotted(group, prefix=""):
@@ -160,7 +162,6 @@ def test_a_parameter_file_is_read(start_node, make_client, tmp_path):
     [
         "/**: {ros__parameters: {%s}}",
         "/robot/face_attributes: {ros__parameters: {%s}}",
-        "face_attributes: {ros__parameters: {%s}}",
         "/robot: {face_attributes: {ros__parameters: {%s}}}",
         "/robot/*: {ros__parameters: {%s}}",
         "/**/face_attributes: {ros__parameters: {%s}}",
