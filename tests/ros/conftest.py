@@ -3,6 +3,7 @@
 import itertools
 import os
 import queue
+import signal
 import subprocess
 import threading
 import time
@@ -76,8 +77,8 @@ class Process:
         return code
 
     def stop(self):
-        # Killed, it would leave its shared memory behind.
-        self.popen.terminate()
+        # Killed, it would leave its shared memory behind; at SIGTERM, `ros2 launch` leaves the node behind.
+        self.popen.send_signal(signal.SIGINT)
         try:
             self.popen.wait(timeout=DEADLINE_SECS)
         except subprocess.TimeoutExpired:

@@ -53,8 +53,11 @@ def parse_arguments(words, declared):
 def run(processes):
     """Runs the processes until all have ended. The exit code of the first that failed, or 0."""
     children = []
+    early_signals = []
 
     def forward(number, _frame):
+        if not children:
+            early_signals.append(number)
         for child in children:
             child.send_signal(number)
 
@@ -62,6 +65,9 @@ def run(processes):
         signal.signal(number, forward)
     # In sessions of their own: a Ctrl-C in the terminal reaches them once, through the handler above.
     children += [subprocess.Popen(command, env=env, start_new_session=True) for command, env in processes]
+    # Those that came while there was nobody to forward them to.
+    for number in early_signals:
+        forward(number, None)
     codes = [child.wait() for child in children]
     failed = next((code for code in codes if code != 0), 0)
     # As shells report it when a signal ended the process.
