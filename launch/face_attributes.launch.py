@@ -23,17 +23,17 @@ def generate_launch_description():
             DeclareLaunchArgument(
                 "params_file",
                 default_value=PathJoinSubstitution([*config, "face_attributes.yaml"]),
-                description="ROS parameter file of the node",
+                description="ROS 2 parameter file of the node",
             ),
             DeclareLaunchArgument(
                 "namespace",
                 default_value="",
-                description="Namespace of the node and of its topics",
+                description="Namespace of the node, its topics and its services",
             ),
             DeclareLaunchArgument(
                 "log_level",
                 default_value="info",
-                description="Least severity that is logged: debug, info, warn, error or fatal",
+                description="Lowest severity that is logged: debug, info, warn, error or fatal",
             ),
             Node(
                 package="face_attributes",
@@ -41,14 +41,14 @@ def generate_launch_description():
                 name="face_attributes",
                 namespace=LaunchConfiguration("namespace"),
                 remappings=[("image", LaunchConfiguration("image"))],
-                # Not as `parameters`: of a file that is not there, launch would only warn.
+                # Not as `parameters`: launch only warns where the file does not exist.
                 ros_arguments=[
                     "--params-file",
                     LaunchConfiguration("params_file"),
                     "--log-level",
                     LaunchConfiguration("log_level"),
                 ],
-                # Fast DDS loses large images with its own defaults. A profile that the user has chosen is kept.
+                # Fast DDS loses large images with its defaults. A profile that the user has set is kept.
                 additional_env={
                     "FASTRTPS_DEFAULT_PROFILES_FILE": EnvironmentVariable(
                         "FASTRTPS_DEFAULT_PROFILES_FILE",
