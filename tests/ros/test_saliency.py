@@ -1,4 +1,4 @@
-"""What speaks for the answers, as pictures beside them."""
+"""Saliency: the pixels that support each answer, as images."""
 
 import numpy as np
 from conftest import image_message
