@@ -1,11 +1,11 @@
 """Compares guided and plain gradients of `face_attributes explain` with an independent implementation in PyTorch.
 
-Both networks are written here from the paper's tables, and only the weights come from the ONNX files, by name. The pixels
-are those that the program says the network saw. PyTorch computes in float64.
+Both networks are written here from the paper's tables. Only the weights come from the ONNX files, by name. The pixels are
+those that the program reports as the network's input. PyTorch computes in float64.
 
-A gradient jumps where a rectifier's input is 0 or two pixels of a max-pool are equal, and some faces are so near to such a
-place that rounding decides on which side they are. At a face that differs, the gradients a millionth of the pixel range
-around it are compared as well; the closest counts, and the face is named.
+A gradient is discontinuous where a rectifier's input is 0 or two pixels of a max-pool are equal. Some faces are so near to
+such a point that rounding decides the side. For a face that differs, the gradients within a millionth of the pixel range are
+compared as well. The closest one counts, and the face is named.
 
 Exit status 1 where a difference is above 1e-4 of the largest gradient, or a probability differs by more than 1e-4. Started
 by scripts/compare_saliency_with_pytorch.
@@ -28,7 +28,7 @@ MAX_DIFFERENCE = 1e-4
 # Standard deviation, in units of the network's input, and number of the points around a face that differs.
 NEIGHBOURHOOD = 1e-6
 NEIGHBOURS = 40
-# Each crop as it is, not averaged with its mirror image.
+# Each crop without its mirror image.
 PARAMETERS = "/**: {ros__parameters: {emotion: {mirror: false}, gender: {mirror: false}}}"
 # Keras' default, with which the authors trained.
 BATCH_NORM_EPSILON = 1e-3
@@ -82,7 +82,7 @@ class MiniXception(Network):
         x = self.batch_norm(f"{name}/main/batch_norm_1", self.separable(f"{name}/main/separable_conv_1", x))
         x = self.rectify(f"{name}/main/relu_1", x)
         x = self.batch_norm(f"{name}/main/batch_norm_2", self.separable(f"{name}/main/separable_conv_2", x))
-        # As TensorFlow pads: what is needed for a window at every second pixel, the larger half at the end.
+        # Padding as in TensorFlow for a window at every second pixel: the larger half is at the end.
         needed = max((-(-x.shape[-1] // 2) - 1) * 2 + 3 - x.shape[-1], 0)
         begin, end = needed // 2, needed - needed // 2
         x = nn.functional.pad(x, (begin, end, begin, end), value=-torch.inf)
@@ -103,7 +103,7 @@ class SequentialFullyCnn(Network):
 
 
 NETWORKS = {"mini_xception": MiniXception, "sequential_fully_cnn": SequentialFullyCnn}
-# By network, neurons as channel, row and column of a layer.
+# For each network, neurons as channel, row and column of a layer.
 NEURONS = {
     "mini_xception": [("conv_2", (5, 30, 22)), ("module_2/add", (3, 7, 9)), ("module_4/add", (100, 1, 2))],
     "sequential_fully_cnn": [("batch_norm_2", (5, 30, 22)), ("relu_3", (40, 7, 9)), ("conv_9", (200, 1, 2))],
@@ -126,7 +126,7 @@ def image_of(report, pixel_range):
 
 
 def reference(network, image, report):
-    """The gradient of what was explained, and the probabilities."""
+    """The gradient of the explained value, and the probabilities."""
     image = image.clone().requires_grad_()
     scores, probabilities = network(image)
     if report["layer"]:
@@ -138,8 +138,8 @@ def reference(network, image, report):
 
 
 def difference(report, gradient):
-    """The largest, in parts of the largest gradient."""
-    # A neuron behind a rectifier that is shut has no gradient, and must have none here.
+    """The largest difference, as a fraction of the largest gradient."""
+    # A neuron after a rectifier that gives 0 has no gradient, and must have none here.
     return np.abs(np.array(report["saliency"]) - gradient).max() / (np.abs(gradient).max() or 1.0)
 
 
@@ -152,7 +152,7 @@ def smallest_difference_nearby(network, image, report):
 
 
 def compare(program, path, faces):
-    """Prints the largest difference per method and target, and gives the largest of all."""
+    """Prints the largest difference per method and target, and returns the largest of all."""
     model = onnx.load(path)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     weights = {tensor.name: torch.tensor(onnx.numpy_helper.to_array(tensor)).double() for tensor in model.graph.initializer}

@@ -1,8 +1,8 @@
 """Measures the CPU time per frame of this package and of the same work in Python, on the same frames, side by side.
 
 The Python side is the original authors' pipeline (opencv-python, detectMultiScale with its original settings, one crop
-and one network run per face and attribute) with ONNX Runtime in place of Keras, which is ten times faster. Decoding and
-drawing are measured on neither side. Started by scripts/compare_with_python.
+and one network run per face and attribute) with ONNX Runtime in place of Keras. ONNX Runtime is ten times as fast. Decoding
+and drawing are not measured. Started by scripts/compare_with_python.
 """
 
 import argparse
@@ -19,8 +19,8 @@ import onnxruntime
 
 ROOT = Path(__file__).resolve().parent.parent
 PORTRAIT = ROOT / "tests/data/astronaut.jpg"
-# As in config/face_attributes.yaml: the smallest face, as a fraction of the image's shorter side, and by network what is
-# cropped around the face on each side, as a fraction of its size.
+# As in config/face_attributes.yaml: the smallest face, as a fraction of the image's shorter side, and for each network the
+# margin on each side of the face, as a fraction of its size.
 MIN_FACE_SIZE = 0.125
 MARGINS = {"emotion": 0.0, "gender": 0.2}
 
@@ -40,7 +40,7 @@ class PythonPipeline:
         ]
 
     def process(self, bgr):
-        """For each face the probabilities of each network."""
+        """The probabilities of each network for each face."""
         gray = cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY)
         faces = self.cascade.detectMultiScale(gray, 1.3, 5, minSize=(self.min_face_px, self.min_face_px))
         return [[classify(network, crop(gray, face, margin)) for network, margin in self.networks] for face in faces]
@@ -59,10 +59,10 @@ def classify(network, face):
 
 
 def measure_python(pipeline, frames, threads, min_face_px=0):
-    """Threads: of OpenCV, a negative number for its default. The original looks for faces of every size."""
+    """`threads` is for OpenCV, negative for its default. The original searches for faces of every size."""
     cv2.setNumThreads(threads)
     pipeline.min_face_px = min_face_px
-    pipeline.process(frames[0])  # as on the other side, the first frame is not measured
+    pipeline.process(frames[0])  # as on the Rust side, the first frame is not measured
     start = time.process_time()
     faces = sum(len(pipeline.process(frame)) for frame in frames)
     return {"cpu_ms_per_frame": 1e3 * (time.process_time() - start) / len(frames), "faces": faces}
@@ -99,7 +99,7 @@ def main():
             ),
             f"Python, original, OpenCV with {cv2.getNumThreads()} threads": lambda: measure_python(pipeline, frames, -1),
         }
-        # In turns, so that whatever else the machine does falls on all of them.
+        # In turns, so that other load on the machine affects all of them.
         rounds = [{name: measure() for name, measure in measurements.items()} for _ in range(args.rounds)]
 
     print(f"{args.frames} frames of {args.width} x {args.height} pixels with one face, CPU time of all threads of the process,")

@@ -1,4 +1,4 @@
-"""Prints the messages of the face attributes node in a readable form and keeps the last annotated picture.
+"""Prints the messages of the face attributes node in a readable form and saves the last annotated picture.
 
 Ends after a number of messages, or at SIGINT or SIGTERM. Exit code 1 when the node stays silent.
 """
@@ -48,7 +48,7 @@ def bgr_from_image(image):
 
 
 class DemoClient(Node):
-    """Counts and prints the messages of the node, and sets `done` when there were `frames` of them and a picture."""
+    """Counts and prints the messages of the node. Sets `done` after `frames` messages and a picture."""
 
     def __init__(self, node_name, frames, done):
         super().__init__("demo_client")
@@ -90,8 +90,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--node", default="/face_attributes", help="full name of the node (default: %(default)s)")
     parser.add_argument("--frames", type=int, default=0, help="end after this many messages (default: never)")
-    parser.add_argument("--output", type=Path, required=True, help="where the annotated picture goes")
-    parser.add_argument("--silence-secs", type=float, default=60.0, help="give up when nothing arrives for so long")
+    parser.add_argument("--output", type=Path, required=True, help="file for the annotated picture")
+    parser.add_argument("--silence-secs", type=float, default=60.0, help="end with an error when nothing arrives for so long")
     options = parser.parse_args()
 
     # The main thread waits for signals, so that rclpy's own handling, which ends a wait with an error, is not needed.

@@ -2,7 +2,7 @@
 #
 #     source scripts/environment.bash
 #
-# It takes the ROS that is sourced already, else an installed ROS 2 Jazzy, else the prefix that scripts/setup makes.
+# It uses the ROS that is sourced already, else an installed ROS 2 Jazzy, else the prefix that scripts/setup makes.
 
 face_attributes_root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 # Setup files, of ROS and of Python, read variables that may be unset.
@@ -23,7 +23,7 @@ if [[ -z "${AMENT_PREFIX_PATH:-}" || -z "${ROS_DISTRO:-}" ]]; then
         export _ROS_WHEELS_BOOTSTRAP_COMPLETE=1
     fi
 fi
-# An installed ROS does not bring all Python packages that the demo and the tests need.
+# An installed ROS does not contain all Python packages that the demo and the tests need.
 if [[ ":${AMENT_PREFIX_PATH:-}:" != *":$face_attributes_prefix:"* && -f "$face_attributes_python/bin/activate" ]]; then
     source "$face_attributes_python/bin/activate"
 fi

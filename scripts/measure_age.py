@@ -1,7 +1,7 @@
-"""How old the faces are when they arrive (time of arrival minus the stamp of the image), and whether saliency makes them older.
+"""Measures the age of faces at their arrival (time of arrival minus the stamp of the image), with and without saliency.
 
-The node and a camera of 640 x 480 at 30 Hz run all the time; a listener to ~/image_saliency comes and goes, so that both
-cases share whatever else the machine does.
+The node and a camera of 640 x 480 at 30 Hz run all the time. A subscriber to ~/image_saliency comes and goes, so that other
+load on the machine affects both cases.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from sensor_msgs.msg import Image
 
 from face_attributes.msg import FaceAttributesArray
 
-# After a listener came or went: until the node has noticed and the first, slower, explanation is done.
+# Time after a subscriber came or went, until the node has noticed and the first, slower explanation is done.
 SETTLING_SECS = 2.0
 
 
@@ -46,7 +46,7 @@ class Client(Node):
             self.listener = None
 
     def collect(self, secs):
-        """The ages of what arrives within that time."""
+        """The ages of the messages that arrive within that time."""
         self.ages_ms = []
         end = time.monotonic() + secs
         while (left := end - time.monotonic()) > 0:
@@ -57,8 +57,8 @@ class Client(Node):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("programs", type=Path, help="the folder of the installed programs")
-    parser.add_argument("--rounds", type=int, default=12, help="how often each case is measured (default: 12)")
-    parser.add_argument("--secs", type=float, default=8.0, help="how long each time (default: 8)")
+    parser.add_argument("--rounds", type=int, default=12, help="number of measurements of each case (default: 12)")
+    parser.add_argument("--secs", type=float, default=8.0, help="seconds of each measurement (default: 8)")
     parser.add_argument("--rate", type=float, default=5.0, help="the parameter saliency.rate (default: 5)")
     options = parser.parse_args()
 

@@ -1,5 +1,5 @@
 //! CPU time of an explanation in forward passes, both measured alternately in one run, for each built-in network and method:
-//! `cargo run --release --example saliency_cost`.
+//! `cargo run --release -p face_attributes_tools --example saliency_cost`.
 
 use std::time::Duration;
 

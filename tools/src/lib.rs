@@ -1,6 +1,5 @@
-//! Tools around `face_attributes` for people without a robot and for studies: pictures from files, videos and cameras, labelled
-//! data, evaluation, occlusion studies and reports. The command line is built from them. Nothing here is part of the robot's
-//! build.
+//! Tools around `face_attributes`, for use without a robot and for studies: pictures from files, videos and cameras, labelled
+//! data, evaluation, occlusion studies and reports. The command line uses them. The robot's build does not contain them.
 
 pub mod dataset;
 pub mod evaluation;

@@ -22,7 +22,7 @@ impl MeanPicture {
         self.count
     }
 
-    /// The mean of each pixel, row by row; nothing where there was no picture.
+    /// The mean of each pixel, row by row; empty without pictures.
     pub fn mean(&self) -> Vec<f32> {
         self.sums.iter().map(|sum| (sum / self.count as f64) as f32).collect()
     }

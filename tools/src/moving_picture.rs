@@ -1,4 +1,4 @@
-//! A picture set in motion, where a camera is wanted and none is at hand.
+//! A moving picture, in place of a camera.
 
 use std::f64::consts::TAU;
 
@@ -6,16 +6,16 @@ use opencv::core::{self, Mat, Scalar, Size};
 use opencv::imgproc::{self, warp_affine};
 use opencv::prelude::*;
 
-/// Frames after which the motion begins anew.
+/// Number of frames after which the motion repeats.
 pub const PERIOD_FRAMES: u32 = 240;
 
-/// How far the view zooms in beyond what fills the frame.
+/// The largest zoom, relative to the view that fills the frame.
 const MAX_ZOOM: f64 = 1.4;
 
 /// A view that pans and zooms over a picture and never leaves it.
 ///
-/// The view keeps to the upper part of the picture, where portraits have their face. Frame `n` and frame
-/// `n + PERIOD_FRAMES` are the same, so that a sequence can be measured again.
+/// The view stays in the upper part of the picture, where portraits have their face. Frame `n` and frame
+/// `n + PERIOD_FRAMES` are equal, so that a sequence can be measured again.
 pub struct MovingPicture {
     picture: Mat,
     frame_size: Size,
@@ -23,7 +23,7 @@ pub struct MovingPicture {
 }
 
 impl MovingPicture {
-    /// Sets `picture` (height x width, 8-bit, any channels, not empty) in motion; frames are of `frame_size` pixels.
+    /// Moves `picture` (height x width, 8-bit, any channels, not empty). Frames have `frame_size` pixels.
     pub fn new(picture: Mat, frame_size: Size) -> Self {
         Self { picture, frame_size, next_frame: 0 }
     }
@@ -32,7 +32,7 @@ impl MovingPicture {
         let phase = TAU * f64::from(frame_number % PERIOD_FRAMES) / f64::from(PERIOD_FRAMES);
         let [width, height] = [self.frame_size.width, self.frame_size.height].map(f64::from);
         let [columns, rows] = [self.picture.cols(), self.picture.rows()].map(f64::from);
-        // Zoom, pan to the side and pan down run at different speeds, so that few frames look alike.
+        // Zoom, horizontal pan and vertical pan have different speeds, so that few frames are alike.
         let zoom = 1.0 + (MAX_ZOOM - 1.0) * (0.5 - 0.5 * phase.cos());
         let scale = zoom * (width / columns).max(height / rows);
         let left = (columns * scale - width) * (0.5 + 0.5 * (2.0 * phase).sin());
@@ -53,7 +53,7 @@ impl MovingPicture {
 }
 
 impl Iterator for MovingPicture {
-    /// A frame, of the picture's channels.
+    /// A frame with the channels of the picture.
     type Item = opencv::Result<Mat>;
 
     /// There is always a next frame.

@@ -1,4 +1,4 @@
-//! What was found in a picture, as data for other programs and as text for people.
+//! The faces in a picture, as JSON and as text.
 
 use std::fmt;
 
@@ -8,12 +8,12 @@ use face_attributes::attributes::FaceAttributes;
 use face_attributes::attributes::{Attribute, Estimate};
 use face_attributes::faces::BoundingBox;
 
-/// What was found in one picture; serialises to one JSON object.
+/// The faces in one picture; serialised as one JSON object.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FrameReport {
-    /// The file or device that the picture comes from.
+    /// The file or device of the picture.
     pub file: String,
-    /// The picture's number within it, from 0.
+    /// The number of the picture in the file, from 0.
     pub frame: u64,
     /// Width of the picture in pixels.
     pub width: usize,
@@ -26,9 +26,9 @@ pub struct FrameReport {
 /// One face.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FaceReport {
-    /// The same from frame to frame of a video while the face is followed.
+    /// Stays the same from frame to frame of a video while the face is tracked.
     pub id: String,
-    /// Where the face is, in pixels of the picture.
+    /// The box of the face, in pixels of the picture.
     pub roi: RoiReport,
     /// `null` where emotions are not classified.
     pub emotion: Option<EstimateReport>,

@@ -1,11 +1,11 @@
-//! What a network decides, where that is chosen by name: on the command line, in recipes, in a network's file.
+//! The task of a network by name: on the command line, in recipes and in a network's file.
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use face_attributes::attributes::{Attribute, AttributeParameters, ClassifierParameters, Emotion, Gender};
 
-/// What a network decides, and with it the meaning of its outputs.
+/// The task of a network, which defines the meaning of its outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Task {
@@ -24,7 +24,7 @@ impl Task {
         }
     }
 
-    /// The names of its classes, in the order of a network's outputs.
+    /// The names of the classes, in the order of a network's outputs.
     pub fn labels(self) -> Vec<&'static str> {
         match self {
             Self::Emotion => Emotion::CLASSES.iter().map(|class| class.name()).collect(),

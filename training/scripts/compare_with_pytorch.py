@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Compares the time of a training epoch with PyTorch's, on the same cores, one after the other, several times.
 
-Both train mini-Xception (1x64x64, 7 classes) with Adam in batches of 32. PyTorch gets its batches as tensors that are there
-already; the project's trainer augments and validates as it always does. Where other programs run too, compare the CPU time:
-that of PyTorch is without, that of the trainer with its start, its reading of the images and the files that it writes.
+Both train mini-Xception (1x64x64, 7 classes) with Adam in batches of 32. PyTorch gets its batches as tensors in memory. The
+trainer of this project augments and validates as usual. Where other programs run too, compare the CPU time. The trainer's CPU
+time includes start, reading and writing; that of PyTorch does not.
 
     python -m venv venv && venv/bin/pip install torch numpy opencv-python-headless
 

@@ -1,4 +1,4 @@
-//! Shows a picture differently each time.
+//! Augmentation: random views of a picture.
 
 use face_attributes::network::PixelRange;
 use opencv::core::{BORDER_REPLICATE, Mat, Scalar, Size, add_weighted_def};
@@ -11,32 +11,33 @@ use crate::recipe::Augmentation;
 /// The range that networks are trained with.
 pub const PIXEL_RANGE: PixelRange = PixelRange::MinusOneToOne;
 
-/// Standard deviation of the blur that sharpening takes the picture's difference from, in pixels of the picture.
+/// Standard deviation of the blur for sharpening, in pixels of the picture. Sharpening adds the difference from the blurred
+/// picture.
 const SHARPNESS_SIGMA_PX: f64 = 0.6;
 
-/// A way to show a picture. Lengths are fractions of the side of the square that is cut out.
+/// A view of a picture. Lengths are fractions of the side of the cropped square.
 #[derive(Clone, Debug, PartialEq)]
 pub struct View {
-    /// Added around the picture on each side, as a fraction of its longer side.
+    /// Margin around the picture on each side, as a fraction of its longer side.
     margin: f64,
-    /// What the square's side is multiplied by.
+    /// Factor of the square's side.
     zoom: f64,
-    /// By how much the square moves to the right and down.
+    /// Shift of the square to the right and down.
     shift: [f64; 2],
-    /// By how much the square is turned, clockwise as seen in the picture.
+    /// Rotation of the square, clockwise as seen in the picture.
     rotation_radians: f64,
     /// Whether left and right are exchanged.
     is_mirrored: bool,
-    /// What pixels of -1 to 1 are multiplied by.
+    /// Factor of the pixels, which are -1 to 1.
     contrast: f32,
-    /// What is added to them then.
+    /// Added to the pixels after that.
     brightness: f32,
-    /// How many times the picture's difference from a blurred one is added to it.
+    /// Factor of the difference from the blurred picture, which is added to the picture.
     sharpness: f64,
 }
 
 impl View {
-    /// A view drawn at random. The same number of numbers is drawn whatever `augmentation` says.
+    /// A random view. The number of drawn random numbers does not depend on `augmentation`.
     pub fn draw(augmentation: &Augmentation, numbers: &mut impl Rng) -> Self {
         let mut between = |[least, largest]: [f64; 2]| {
             (least + largest) / 2.0 + (largest - least) / 2.0 * (2.0 * numbers.random::<f64>() - 1.0)
@@ -55,27 +56,27 @@ impl View {
         }
     }
 
-    /// Appends the pixels that a network of `side_px` sees, -1 to 1, row by row.
+    /// Appends the input of a network of `side_px`: pixels of -1 to 1, row by row.
     pub fn append_pixels(&self, picture: &Mat, side_px: usize, pixels: &mut Vec<f32>) -> opencv::Result<()> {
         let lit = |pixel: &u8| (PIXEL_RANGE.scale(*pixel) * self.contrast + self.brightness).clamp(-1.0, 1.0);
         pixels.extend(self.crop(picture, side_px)?.data_bytes()?.iter().map(lit));
         Ok(())
     }
 
-    /// The same pixels as the robot gives them to a network, 0 to 255.
+    /// The same pixels in the form in which the robot gives them to a network, 0 to 255.
     pub fn pixels(&self, picture: &Mat, side_px: usize) -> opencv::Result<Vec<u8>> {
         let mut pixels = Vec::with_capacity(side_px * side_px);
         self.append_pixels(picture, side_px, &mut pixels)?;
         Ok(pixels.into_iter().map(|pixel| ((pixel + 1.0) * 127.5).round() as u8).collect())
     }
 
-    /// The square of `side_px` that is seen, before its light is changed.
+    /// The square of `side_px`, before brightness and contrast are changed.
     fn crop(&self, picture: &Mat, side_px: usize) -> opencv::Result<Mat> {
         let sharpened = if self.sharpness == 0.0 { None } else { Some(self.sharpened(picture)?) };
         let picture = sharpened.as_ref().unwrap_or(picture);
         let longer_side = f64::from(picture.cols().max(picture.rows()));
         let square_px = longer_side * (1.0 + 2.0 * self.margin) * self.zoom;
-        // What shrinks is warped to twice the size and averaged: sampled at once, it would skip pixels.
+        // A square that shrinks is warped to twice the size and averaged. Direct sampling would skip pixels.
         let shrinks = square_px > side_px as f64;
         let side = side_px as i32;
         let warped_side = if shrinks { 2 * side } else { side };
@@ -105,7 +106,7 @@ impl View {
         Ok(sharpened)
     }
 
-    /// The affine map from a pixel of a crop of `side` pixels to its source in the picture. The middle of the pixel at 0 is
+    /// The affine map from a pixel of a crop of `side` pixels to its source in the picture. The centre of the pixel at 0 is
     /// at 0.5.
     fn source_of_pixels(&self, picture: &Mat, square_px: f64, side: f64) -> [[f64; 3]; 2] {
         let (sin, cos) = self.rotation_radians.sin_cos();
@@ -159,7 +160,7 @@ mod tests {
         view.pixels(&picture, side_px).unwrap()
     }
 
-    /// What the robot would cut out.
+    /// The crop of the robot.
     fn robots(margin: f64, side_px: i32) -> Vec<u8> {
         let wide = wide();
         let crop = crop_face(&picture(&wide), BoundingBox::of_image(8, 6), margin, Size::new(side_px, side_px));

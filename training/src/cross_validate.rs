@@ -1,5 +1,5 @@
-//! The subcommand `cross-validate`: how good a recipe is, on all images and not only on a part that is held out, so that
-//! groups of which there are few images have a figure too (Stone 1974). No image is judged by a network that learned from it.
+//! The subcommand `cross-validate`: measures a recipe on all images, not only on a held-out part, so that small groups have a
+//! figure too (Stone 1974). Each image is classified by a network that did not learn from it.
 
 use std::path::PathBuf;
 
@@ -20,7 +20,7 @@ use crate::train::{Inputs, train_by};
 pub struct Arguments {
     #[command(flatten)]
     inputs: Inputs,
-    /// Folder for the runs, `part_1` and so on. Where the same trainings left some, it goes on from there.
+    /// Folder for the runs, `part_1` and so on. Runs of the same trainings in it are resumed.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Number of parts, and of trainings, 2 to 100.
@@ -28,7 +28,7 @@ pub struct Arguments {
     parts: u32,
 }
 
-/// Trains a network for each part, and prints what they say of it, in one report.
+/// Trains a network for each part, and prints one report of their answers.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let path = &arguments.inputs.recipe;
     let recipe = Recipe::read(path)?;
@@ -56,7 +56,7 @@ fn cross_validate<A: BuiltIn + Labelled>(arguments: &Arguments, mut recipe: Reci
         let accuracy = evaluation.confusion().accuracy();
         println!("part {number}: accuracy {} of {} images", percent(accuracy), evaluation.predictions.len());
         all.predictions.extend(evaluation.predictions);
-        // What is refused for its name is refused for every part, and counts once.
+        // A file that is refused for its name is refused for every part, but counted once.
         let refused_before = if number == 1 { 0 } else { images.refused.len() as u64 };
         all.failed += evaluation.failed - refused_before;
     }

@@ -1,4 +1,4 @@
-//! The images of a training, decoded once and kept in memory.
+//! The images of a training, which are decoded once and kept in memory.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -20,39 +20,39 @@ use sha2::{Digest, Sha256};
 use crate::progress::{Progress, ProgressOptions};
 use crate::recipe::{Balance, Recipe};
 
-/// An image with the position of its class among those of the task.
+/// An image with the position of its class in the task.
 pub struct Example<T> {
     /// The image.
     pub image: T,
     /// Position of its class in [`CLASSES`](face_attributes::attributes::Attribute::CLASSES).
     pub class: usize,
-    /// Race, where the data tell it.
+    /// Race, where the data have it.
     pub race: Option<Race>,
-    /// What it weighs in what is minimized.
+    /// Weight in the loss.
     pub weight: f32,
 }
 
-/// A picture, the position of its class and, where the data tell it, race.
+/// A picture, the position of its class, and the race where the data have it.
 type LabelledPicture = (Picture, usize, Option<Race>);
 
 /// The images of a training.
 pub struct Dataset {
-    /// Whole grey pictures to learn from, each scaled down to what augmentation can make use of.
+    /// Whole grey pictures for training, each scaled down to the resolution that augmentation can use.
     pub training: Vec<Example<Mat>>,
-    /// Grey pixels to validate with, as the robot would give them to the network.
+    /// Grey pixels for validation, as the robot gives them to the network.
     pub validation: Vec<Example<Vec<u8>>>,
-    /// SHA-256 of every file and its path in the folder, a line each, as `sha256sum` writes and checks them; of the pixels
-    /// where pictures are rows of a table.
+    /// SHA-256 of each file and its path in the folder, one per line, in the format of `sha256sum`. Where pictures are rows of
+    /// a table, SHA-256 of the pixels.
     pub checksums: String,
 }
 
 impl Dataset {
-    /// Reads the images in `folder`. A file that is no image, or does not say what it shows, is named on stderr and skipped.
+    /// Reads the images in `folder`. A file that is not an image, or has no label, is named on stderr and skipped.
     pub fn load(recipe: &Recipe, folder: &Path, options: ProgressOptions) -> anyhow::Result<Self> {
         let mut pictures = labelled_pictures(recipe, folder)?;
         pictures.sort_by_cached_key(|(picture, ..)| picture.to_string());
         let progress = Progress::start("reading", pictures.len(), options);
-        // What a table's rows are called begins with the table's own name.
+        // The names of a table's rows begin with the name of the table.
         let named_from = if folder.is_dir() { folder } else { folder.parent().unwrap_or(folder) };
         let loaded: Vec<_> = pictures
             .into_par_iter()
@@ -126,7 +126,7 @@ fn load_picture(
     Ok(LoadedPicture { name, sha256: hex(&sha256), example })
 }
 
-/// The picture, averaged down to twice the pixels that its least enlarged crop shows of it.
+/// The picture, scaled down by area to twice the resolution of its least enlarged crop.
 fn scaled_down(picture: Mat, recipe: &Recipe) -> anyhow::Result<Mat> {
     let largest = 2.0 * recipe.side_px as f64 / (1.0 + 2.0 * recipe.augmentation.margin[0]);
     let factor = largest / f64::from(picture.cols().max(picture.rows()));
@@ -157,7 +157,7 @@ fn pictures_of<A: Labelled>(spec: &DatasetSpec) -> anyhow::Result<Vec<LabelledPi
     Ok(samples.map(|it| (it.picture, it.truth.position(), it.person.map(|person| person.race))).collect())
 }
 
-/// Weighs images as [`Balance`] says.
+/// Sets the weights of images by [`Balance`].
 fn balance(examples: &mut [Example<Mat>], balance: Balance) {
     let group = |example: &Example<Mat>| match balance {
         Balance::Images => (None, None),

@@ -1,6 +1,6 @@
-//! The subcommand `evaluate`: how good the model of a run is on the images that its training did not learn from, with the
-//! margin of the recipe and, where the robot does so, averaged with the mirrored image, which is a little better than what the
-//! training says.
+//! The subcommand `evaluate`: measures the model of a run on the images that its training did not learn from. It uses the
+//! margin of the recipe. Where the robot averages with the mirrored image, it does so too. Its accuracy is then a little higher
+//! than that of the training.
 
 use std::path::{Path, PathBuf};
 
@@ -19,17 +19,17 @@ use crate::train::RunFolder;
 /// Arguments of the subcommand.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The folder of a training.
+    /// The folder of a run.
     #[arg(value_name = "RUN")]
     run: PathBuf,
-    /// The folder with the images, or the table, that it was trained with.
+    /// The folder with the images of the training, or its table.
     #[arg(long, value_name = "DATA")]
     data: PathBuf,
     #[command(flatten)]
     progress: ProgressOptions,
 }
 
-/// Prints accuracy, confusion matrix, calibration and, where the data tell of people, figures per group.
+/// Prints accuracy, confusion matrix and calibration, and where the data describe people, figures per group.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let recipe = Recipe::read(&arguments.run.join(RunFolder::RECIPE))?;
     match recipe.task {
@@ -50,7 +50,7 @@ pub fn held_out<A: Labelled>(recipe: &Recipe, folder: &Path) -> anyhow::Result<D
     Ok(DatasetSpec { held_out: Some(data.validation_fraction), ..data.spec(folder) }.load()?)
 }
 
-/// What the model of a run by `recipe` says of images.
+/// The answers of the model of a run by `recipe` for images.
 pub fn answers<A: BuiltIn>(
     recipe: &Recipe,
     run: &Path,

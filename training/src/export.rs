@@ -1,4 +1,4 @@
-//! The subcommand `export`: an ONNX file for the robot from a training run, from another file, or with random weights.
+//! The subcommand `export`: writes an ONNX file for the robot, from a run, from another file, or with random weights.
 
 use std::path::PathBuf;
 
@@ -15,17 +15,17 @@ use crate::weights::Weights;
 pub struct Arguments {
     #[command(flatten)]
     source: Source,
-    /// What the network of `--architecture` decides.
+    /// Task of the network of `--architecture`.
     #[arg(long, requires = "architecture")]
     task: Option<Task>,
-    /// Side of the image that the network of `--architecture` takes, in pixels.
+    /// Side of the input image of the network of `--architecture`, in pixels.
     #[arg(long, value_name = "PX", default_value_t = 64, requires = "architecture")]
     side_px: usize,
-    /// Number that the random weights of `--architecture` are drawn from.
+    /// Seed of the random weights of `--architecture`.
     #[arg(long, default_value_t = 0, requires = "architecture")]
     seed: u64,
-    /// Divide the logits by this number, which calibrates the probabilities without changing any answer (Guo et al.
-    /// 2017); it is folded into the last convolution.
+    /// Divide the logits by this number. This calibrates the probabilities and changes no answer (Guo et al. 2017). The number
+    /// is folded into the last convolution.
     #[arg(long, value_name = "NUMBER")]
     temperature: Option<f32>,
     /// The ONNX file to write.
@@ -36,18 +36,18 @@ pub struct Arguments {
 #[derive(clap::Args)]
 #[group(required = true, multiple = false)]
 struct Source {
-    /// The folder of a training, whose best model it is to be.
+    /// The folder of a run, whose best model is exported.
     #[arg(value_name = "RUN")]
     run: Option<PathBuf>,
-    /// A model file of this project, to calibrate it.
+    /// A model file of this project, for calibration.
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
-    /// A network by name, with random weights: for measuring its speed, not for use.
+    /// A network by name, with random weights: to measure its speed, not for use.
     #[arg(long, value_name = "NAME", requires = "task")]
     architecture: Option<String>,
 }
 
-/// Reads or draws the weights, calibrates them, writes the file.
+/// Reads or draws the weights, calibrates them, and writes the file.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut model = match &arguments.source {
         Source { run: Some(folder), .. } => ModelFile::read(&folder.join(RunFolder::MODEL))?,
@@ -74,7 +74,7 @@ fn untrained(name: &str, arguments: &Arguments) -> anyhow::Result<ModelFile> {
     Ok(ModelFile { task, network, weights, provenance: vec![("source".to_owned(), source)] })
 }
 
-/// The model with its logits divided by `temperature`, which it notes down.
+/// The model with its logits divided by `temperature`, which is recorded in it.
 fn calibrated(model: ModelFile, temperature: f32) -> anyhow::Result<ModelFile> {
     const KEY: &str = "temperature";
     let ModelFile { task, network, weights, mut provenance } = model;
@@ -85,7 +85,7 @@ fn calibrated(model: ModelFile, temperature: f32) -> anyhow::Result<ModelFile> {
     Ok(ModelFile { task, network, weights, provenance })
 }
 
-/// Notes a value down, in place of one that may be there under its key.
+/// Records a value and replaces an earlier one with the same key.
 fn note(provenance: &mut Vec<(String, String)>, key: &str, value: String) {
     provenance.retain(|(it, _)| it != key);
     provenance.push((key.to_owned(), value));

@@ -1,3 +1,3 @@
-//! The architectures that the trainer builds: the paper's networks and one that teaches them, as tables of layers.
+//! The architectures that the trainer builds: the paper's networks and their teacher, as tables of layers.
 
 pub mod architecture;

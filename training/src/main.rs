@@ -18,7 +18,7 @@ mod weights;
 use clap::{Parser, Subcommand};
 use mimalloc::MiMalloc;
 
-/// Feature maps are megabytes: the system's allocator gives each back to the kernel, which fills its pages anew the next time.
+/// Feature maps are megabytes. The system's allocator returns each one to the kernel, which fills new pages the next time.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
@@ -37,7 +37,8 @@ enum Command {
     Train(train::Arguments),
     /// Measures the model of a training on the images that it did not learn from.
     Evaluate(evaluate::Arguments),
-    /// Measures a recipe on all images: trains several networks, each without a part of the images, and asks it for that part.
+    /// Measures a recipe on all images: trains several networks, each without a part of the images, and measures it on that
+    /// part.
     CrossValidate(cross_validate::Arguments),
     /// Writes an ONNX file for the robot.
     Export(export::Arguments),

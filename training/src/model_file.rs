@@ -15,11 +15,11 @@ use tract_onnx::pb::{GraphProto, ModelProto, TensorProto};
 use crate::onnx_export::{ModelCard, onnx_from_network};
 use crate::weights::Weights;
 
-/// What a model file holds.
+/// The content of a model file.
 pub struct ModelFile {
-    /// What the network decides.
+    /// Task of the network.
     pub task: Task,
-    /// The network that its table describes.
+    /// The network, built from its table.
     pub network: Network,
     /// The weights.
     pub weights: Weights,
@@ -68,7 +68,7 @@ impl ModelFile {
     }
 }
 
-/// The weights in a model file of `network`, whatever its metadata say.
+/// The weights in a model file of `network`. Its metadata are ignored.
 pub fn weights_from_onnx(bytes: &[u8], network: &Network) -> anyhow::Result<Weights> {
     weights_of_graph(ModelProto::decode(bytes).context("not an ONNX file")?.graph, network)
 }
@@ -110,8 +110,7 @@ mod tests {
         models.join(format!("{}_mini_xception.onnx", task.name()))
     }
 
-    // The weights' sources are not in the repository: what can be repeated here is everything from
-    // the weights on.
+    // The sources of the weights are not in the repository. So the test begins with the weights.
     #[test]
     fn the_shipped_models_are_what_the_exporter_writes() {
         for task in [Task::Emotion, Task::Gender] {

@@ -1,7 +1,7 @@
 //! Writes a network and its weights as an ONNX model, for one image at a time.
 //!
-//! Nodes carry the names of the table, initializers those of its parameters, and the output of a
-//! node the name of the node, so that a reader of the model finds every layer of the table in it.
+//! Nodes have the names of the table, initializers those of its parameters, and the output of a node
+//! has the name of the node. So a reader of the model finds each layer of the table in it.
 
 use anyhow::{Context, bail};
 use face_attributes_tools::task::Task;
@@ -19,16 +19,16 @@ use crate::weights::Weights;
 
 /// Name of the output, `[1, classes]`.
 const OUTPUT_NAME: &str = "probabilities";
-/// The newest operator set in which every operator used here has kept its attributes as written.
+/// The newest operator set in which the attributes of all operators are as written here.
 const OPSET_VERSION: i64 = 13;
 /// The version of the file format that belongs to [`OPSET_VERSION`].
 const IR_VERSION: i64 = 7;
 
-/// What a model file says about itself, besides its graph.
+/// The metadata of a model file.
 pub struct ModelCard {
-    /// What it decides.
+    /// Task of the network.
     pub task: Task,
-    /// Where the weights come from, as keys and values: first `source`, in words.
+    /// Provenance of the weights, as keys and values. The first one is `source`, in words.
     pub provenance: Vec<(String, String)>,
 }
 
@@ -117,7 +117,7 @@ fn operator(node: &Node) -> anyhow::Result<(&'static str, Vec<AttributeProto>)> 
         Op::MaxPool { kernel, stride, pads } => ("MaxPool", window(kernel, stride, pads)),
         Op::AveragePool { kernel, stride, pads } => ("AveragePool", window(kernel, stride, pads)),
         Op::Add => ("Add", Vec::new()),
-        // Without the two axes of size 1 that GlobalAveragePool would leave.
+        // Removes the two axes of size 1 that GlobalAveragePool leaves.
         Op::GlobalAveragePool => ("ReduceMean", vec![ints("axes", &[2, 3]), int("keepdims", 0)]),
         Op::Softmax => ("Softmax", vec![int("axis", 1)]),
         Op::Input | Op::Dropout { .. } => bail!("{} is not at its place", node.name),
@@ -188,7 +188,7 @@ mod tests {
         Weights::new(network, tensors.collect()).unwrap()
     }
 
-    /// What tract computes at the named values of a model.
+    /// The values that tract computes for named nodes of a model.
     fn run(model: &ModelProto, outputs: &[&str], image: ArrayD<f32>) -> Vec<ArrayD<f32>> {
         let plan = onnx()
             .model_for_proto_model(model)
@@ -203,8 +203,8 @@ mod tests {
         results.iter().map(|it| it.to_plain_array_view::<f32>().unwrap().to_owned()).collect()
     }
 
-    // 4 rows with stride 2 are padded only below, 7 columns on both sides: a weight that picks the
-    // corner of its window shows that each padding is on its side.
+    // 4 rows with stride 2 are padded only below, 7 columns on both sides. A weight that selects the
+    // corner of its window shows that each padding is on the right side.
     #[test]
     fn padding_is_on_its_side() {
         let conv = |filters| Layer::Conv { filters, kernel: 3, stride: 2, padding: Padding::Same, bias: false };
@@ -214,7 +214,7 @@ mod tests {
             layers: vec![conv(2), conv(2), Layer::GlobalAveragePool, Layer::Softmax],
         })
         .unwrap();
-        // Filter 0 picks the first element of the window, filter 1 the last.
+        // Filter 0 selects the first element of the window, filter 1 the last.
         let weights = weights(&network, |_, position| f32::from(position == 0 || position == 9 + 8));
         let model = onnx_from_network(&network, &weights, &card()).unwrap();
         let image = Array::from_shape_fn((1, 1, 4, 7), |(_, _, row, column)| 10.0 * (row + 1) as f32 + column as f32);

@@ -1,4 +1,4 @@
-//! Tells how far a loop over images has come: a bar on a terminal, and elsewhere a line on stderr now and then.
+//! Progress of a loop over images: a bar on a terminal, and elsewhere a line on stderr from time to time.
 
 use std::io::{Write, stderr};
 use std::sync::{Mutex, PoisonError};
@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use indicatif::{FormattedDuration, ProgressBar, ProgressStyle};
 
-/// How often progress is told. Part of the arguments of each subcommand that takes long.
+/// Frequency of progress lines. Part of the arguments of each subcommand with a long running time.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub struct ProgressOptions {
-    /// Least number of seconds between two lines about the progress, where stderr is no terminal.
+    /// Smallest number of seconds between two progress lines, where stderr is not a terminal.
     #[arg(long, value_name = "SECS", default_value_t = Self::default().progress_secs)]
     progress_secs: u64,
 }
@@ -20,15 +20,15 @@ impl Default for ProgressOptions {
     }
 }
 
-/// How far a loop over images has come. Threads may share it.
+/// The progress of a loop over images. Threads can share it.
 pub struct Progress {
     bar: ProgressBar,
-    /// When lines are due, `None` where the bar is visible.
+    /// Decides when a line is due; `None` where the bar is visible.
     pace: Option<Mutex<Pace>>,
 }
 
 impl Progress {
-    /// Begins `task` on `count` images.
+    /// Starts `task` on `count` images.
     pub fn start(task: impl Into<String>, count: usize, options: ProgressOptions) -> Self {
         let style = ProgressStyle::with_template("{bar:40} {prefix}: {pos}/{len} images, {eta} left{msg}");
         let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -38,7 +38,7 @@ impl Progress {
         Self { bar, pace }
     }
 
-    /// Takes up that `count` more images are done.
+    /// Adds `count` to the images that are done.
     pub fn advance(&self, count: usize) {
         self.bar.inc(count as u64);
         let Some(pace) = &self.pace else { return };
@@ -50,7 +50,7 @@ impl Progress {
         }
     }
 
-    /// Figures that are told with the progress from now on.
+    /// Sets the figures that are shown with the progress from now on.
     pub fn set_figures(&self, figures: &str) {
         self.bar.set_message(format!(", {figures}"));
     }
@@ -66,7 +66,7 @@ impl Progress {
     }
 }
 
-/// Decides when a line is due, and estimates the time left. It has no clock: the time is an argument.
+/// Decides when a line is due, and estimates the time left. The current time is an argument.
 struct Pace {
     start: Instant,
     last_line: Instant,
@@ -74,12 +74,12 @@ struct Pace {
 }
 
 impl Pace {
-    /// A loop that starts `now`, with `interval` between two lines at least.
+    /// A loop that starts `now`, with at least `interval` between two lines.
     fn new(now: Instant, interval: Duration) -> Self {
         Self { start: now, last_line: now, interval }
     }
 
-    /// The share that is done and the time left, where a line is due `now`. The rest is taken to be as fast as what is done.
+    /// The share that is done and the time left, where a line is due `now`. The estimate assumes a constant speed.
     fn line(&mut self, now: Instant, done: u64, total: u64) -> Option<String> {
         if done == 0 || now.saturating_duration_since(self.last_line) < self.interval {
             return None;
@@ -98,7 +98,7 @@ mod tests {
 
     const INTERVAL: Duration = Duration::from_secs(10);
 
-    /// What a loop over 300 images tells that began 0 s ago and has done a number of images after so many seconds.
+    /// The lines of a loop over 300 images, for the seconds since its start and the number of images that are done.
     fn lines(progress: &[(f64, u64)]) -> Vec<Option<String>> {
         let start = Instant::now();
         let mut pace = Pace::new(start, INTERVAL);
@@ -123,7 +123,7 @@ mod tests {
         assert_eq!(line(60.0, 300), "100 % of 300 images, 00:00:00 left");
     }
 
-    // The clock of a machine that sleeps or is virtual may not move forward.
+    // The clock of a machine that is suspended or virtual may stand still.
     #[test]
     fn a_clock_that_stands_still_or_goes_back_does_no_harm() {
         let start = Instant::now();

@@ -1,18 +1,18 @@
-//! Random numbers that do not depend on what was drawn before, so that a training can be taken up again anywhere.
+//! Random numbers that do not depend on earlier draws, so that a training can be resumed at any epoch.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-/// What numbers are drawn for.
+/// The purpose of random numbers.
 #[derive(Clone, Copy, Debug)]
 pub enum Purpose {
     /// The augmentation of the image at a position.
     Image(u32),
     /// The order of an epoch.
     Order,
-    /// What a batch drops out.
+    /// The dropout of a batch.
     Dropout(u32),
-    /// What the teachers see of the image at a position; the views of one are numbered like epochs.
+    /// The views of the image at a position for the teachers. The views of one image are numbered like epochs.
     Teachers(u32),
 }
 
@@ -24,7 +24,7 @@ pub fn numbers(seed: u64, epoch: u32, purpose: Purpose) -> ChaCha8Rng {
         Purpose::Dropout(index) => (2, index),
         Purpose::Teachers(index) => (3, index),
     };
-    // ChaCha's nonce is the stream, and its key the seed: no two purposes share numbers.
+    // The stream is ChaCha's nonce and the seed is its key, so no two purposes share numbers.
     let mut numbers = ChaCha8Rng::seed_from_u64(seed ^ (kind << 62));
     numbers.set_stream(u64::from(epoch) << 32 | u64::from(index));
     numbers

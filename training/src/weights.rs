@@ -1,4 +1,4 @@
-//! Weights of a network, by the names that its table gives them.
+//! Weights of a network, by the names in its table.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::data::hex;
 pub struct Weights(BTreeMap<String, ArrayD<f32>>);
 
 impl Weights {
-    /// Checks that there is a tensor for every parameter of `network`, and no other.
+    /// Checks that there is a tensor for each parameter of `network`, and no other tensor.
     pub fn new(network: &Network, tensors: BTreeMap<String, ArrayD<f32>>) -> anyhow::Result<Self> {
         let mut count = 0;
         for parameter in network.parameters() {
@@ -36,8 +36,8 @@ impl Weights {
         Ok(Self(tensors))
     }
 
-    /// Weights to start a training from: convolutions drawn uniformly as Glorot and Bengio (2010) say and Keras does, batch
-    /// normalizations that change nothing.
+    /// Random initial weights: uniform for convolutions, by Glorot and Bengio (2010) as in Keras, and the identity for batch
+    /// normalizations.
     pub fn random(network: &Network, seed: u64) -> anyhow::Result<Self> {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let tensors = network.parameters().map(|parameter| {

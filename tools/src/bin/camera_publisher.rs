@@ -1,4 +1,4 @@
-//! Publishes images as a camera driver does: from a camera, a video file, or a picture set in motion.
+//! Publishes images like a camera driver: from a camera, a video file, or a moving picture.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,22 +18,22 @@ use r2r::std_msgs::msg::Header;
 use r2r::{Clock, Node, QosProfile};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// The picture that is set in motion where nothing else is asked for: NASA's portrait of Eileen Collins, public domain.
+/// The default moving picture: NASA's portrait of Eileen Collins, public domain.
 const PORTRAIT: &[u8] = include_bytes!("../../../tests/data/astronaut.jpg");
 
-/// The most that a stop has to wait.
+/// The longest time that a stop waits.
 const MAX_WAIT: Duration = Duration::from_millis(100);
 
-/// Publish images on /camera/image_raw: from a camera, a video file, or a picture set in motion.
+/// Publish images on /camera/image_raw: from a camera, a video file, or a moving picture.
 #[derive(Parser)]
 struct Args {
-    /// Number N of a camera, the device /dev/videoN.
+    /// Number N of the camera, which is the device /dev/videoN.
     #[arg(long, value_name = "N", conflicts_with_all = ["video", "picture"])]
     camera: Option<u32>,
-    /// Video file; ends with it.
+    /// Video file; the program ends with the video.
     #[arg(long, value_name = "FILE", conflicts_with = "picture")]
     video: Option<PathBuf>,
-    /// Picture to set in motion, instead of the portrait that is built in.
+    /// Picture that is moved, instead of the built-in portrait.
     #[arg(long, value_name = "FILE")]
     picture: Option<PathBuf>,
     /// Images per second; a camera may give fewer.
@@ -45,7 +45,7 @@ struct Args {
     /// Height of a moving picture's frames in pixels.
     #[arg(long, default_value_t = 480, value_parser = clap::value_parser!(i32).range(1..=8192))]
     height: i32,
-    /// ROS arguments, read by ROS itself.
+    /// ROS arguments; ROS reads them.
     #[arg(last = false, hide = true, allow_hyphen_values = true, trailing_var_arg = true)]
     ros_args: Vec<String>,
 }
@@ -60,7 +60,7 @@ fn main() -> anyhow::Result<()> {
     let images = node.create_publisher::<Image>("/camera/image_raw", QosProfile::sensor_data())?;
     let clock = node.get_ros_clock();
     let stop = stop_flag()?;
-    // A camera does not wait, but of a file nobody should miss the beginning.
+    // A camera does not wait. But a subscriber should get a file from its beginning.
     while images.get_inter_process_subscription_count()? == 0 && !stop.load(Ordering::Relaxed) {
         node.spin_once(period.min(MAX_WAIT));
     }
@@ -83,7 +83,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Is set at SIGINT or SIGTERM: only a process that ends by itself frees the shared memory of its images.
+/// A flag that SIGINT and SIGTERM set. Only a process that exits normally frees the shared memory of its images.
 fn stop_flag() -> anyhow::Result<Arc<AtomicBool>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let (mut interrupt, mut terminate) = {

@@ -1,4 +1,4 @@
-//! Which pictures a training does not learn from.
+//! The pictures that a training does not learn from.
 
 use std::fmt;
 use std::path::Path;
@@ -9,11 +9,11 @@ use sha2::{Digest, Sha256};
 
 use super::DatasetError;
 
-/// A share of all pictures, 0 to 1, that a training keeps from learning, written `0.15` or, as one part of several, `0.25..0.5`.
-/// Shares that do not overlap have no picture in common. Anything else is refused with [`DatasetError::NoShare`].
+/// A share of all pictures, 0 to 1, that a training does not learn from, written `0.15` or, as one part of several,
+/// `0.25..0.5`. Shares that do not overlap have no picture in common. Other texts are refused with [`DatasetError::NoShare`].
 ///
-/// The name of a picture's file, or of its row in a table, decides alone: so it is the same in every training, on every
-/// machine, and whatever is added to the data.
+/// Only the name of a picture's file, or of its row in a table, decides. So the selection is the same in every training and on
+/// every machine, and does not change when pictures are added.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Text", into = "Text")]
 pub struct HeldOut {
@@ -28,7 +28,7 @@ impl HeldOut {
         is_one.then_some(share).ok_or_else(|| DatasetError::NoShare { text: share.to_string() })
     }
 
-    /// All pictures in `count` parts of about the same size; no part where `count` is 0.
+    /// All pictures in `count` parts of about the same size. There is no part where `count` is 0.
     pub fn parts(count: u32) -> impl Iterator<Item = Self> {
         let end = move |part: u32| f64::from(part) / f64::from(count);
         (0..count).map(move |part| Self { from: end(part), to: end(part + 1) })
@@ -39,7 +39,7 @@ impl HeldOut {
         self.to - self.from
     }
 
-    /// Whether a picture is among them.
+    /// Whether a picture belongs to the share.
     pub fn contains(self, path: &Path) -> bool {
         let name = path.file_name().unwrap_or_default();
         let digest = Sha256::digest(name.as_encoded_bytes());
@@ -75,7 +75,7 @@ impl FromStr for HeldOut {
     }
 }
 
-/// As it is written in a configuration file: one number is one there.
+/// The form in a configuration file, where a single number is a number and not a text.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Text {

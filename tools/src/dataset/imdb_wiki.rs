@@ -1,4 +1,4 @@
-//! The face crops of IMDB-WIKI by their metadata, a MATLAB file.
+//! The face crops of IMDB-WIKI with their metadata, a MATLAB file.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use super::{Dataset, DatasetError, LeftOut, Picture, Sample};
 use face_attributes::attributes::Gender;
 use face_attributes::panics::catch_panic;
 
-/// What the metadata's file and the variable in it may be called.
+/// Possible names of the metadata's file and of the variable in it.
 const NAMES: [&str; 2] = ["wiki", "imdb"];
 
 const EXPECTED: &str = "the metadata of IMDB-WIKI, a MATLAB 5 file";
@@ -17,12 +17,12 @@ const EXPECTED: &str = "the metadata of IMDB-WIKI, a MATLAB 5 file";
 /// The faces of IMDB-WIKI (Rothe, Timofte, Van Gool 2018) in the folder into which `wiki_crop.tar` or `imdb_crop.tar` was
 /// unpacked, with `wiki.mat` or `imdb.mat` beside the folders of images.
 ///
-/// Left out are pictures of people whose gender is not known, and those in which the authors' detector found no face or a
-/// second one, whose person may be another. The metadata of IMDB take up 0.9 GB of memory while they are read.
+/// Pictures of people of unknown gender are left out. So are pictures in which the authors' detector found no face, or two
+/// faces, because the label may be of the other person. Reading the metadata of IMDB needs 0.9 GB of memory.
 ///
 /// # Errors
-/// [`DatasetError`] where there are no metadata, or other ones, or no picture is left. A row that says something else than
-/// it should is refused by its number, from 1.
+/// [`DatasetError`] where there are no metadata, or other metadata, or no picture is left. A row with unexpected values is
+/// refused by its number, from 1.
 pub fn imdb_wiki(folder: &Path) -> Result<Dataset<Gender>, DatasetError> {
     let metadata =
         NAMES.iter().map(|name| (*name, folder.join(format!("{name}.mat")))).find(|(_, path)| path.is_file());
@@ -75,24 +75,24 @@ pub fn imdb_wiki(folder: &Path) -> Result<Dataset<Gender>, DatasetError> {
     Ok(Dataset { description, samples, refused, left_out: left_out.to_vec() })
 }
 
-/// What is needed of the metadata, a value per picture.
+/// The used part of the metadata, with one value per picture.
 struct Columns {
-    /// Relative to the folder; `None` where it is no text.
+    /// Path relative to the folder; `None` where it is not a text.
     full_path: Vec<Option<String>>,
     /// 0 female, 1 male, NaN unknown.
     gender: Vec<f64>,
-    /// The higher the better, -inf where no face was found.
+    /// Higher is better; -inf where no face was found.
     face_score: Vec<f64>,
     /// NaN where no second face was found.
     second_face_score: Vec<f64>,
 }
 
-/// What files begin with that MATLAB writes; matrw insists on it.
+/// The start of files that MATLAB writes; matrw requires it.
 const MATLAB_5: &[u8] = b"MATLAB 5.0 MAT-file, ";
 
 impl Columns {
     fn read(mut bytes: Vec<u8>, name: &str) -> Result<Self, String> {
-        // Programs other than MATLAB put no comma.
+        // Other programs than MATLAB write no comma.
         if let Some(text) = bytes.get_mut(..MATLAB_5.len())
             && text.starts_with(b"MATLAB 5.0 MAT-file")
         {

@@ -1,7 +1,7 @@
 //! Labelled pictures of faces in the forms in which research publishes them, for training and for measuring.
 //!
-//! Each form has a loader that finds the pictures and what they show; pictures in files are read only when they are asked
-//! for. What is broken is refused piece by piece, with its name, and the rest is there nevertheless.
+//! Each form has a loader that finds the pictures and their labels. Picture files are read only when they are requested. A
+//! broken item is refused by its name, and the other items are loaded.
 
 mod class_folders;
 mod fer2013;
@@ -27,23 +27,23 @@ use opencv::prelude::*;
 use crate::source::{SourceError, read_gray};
 use face_attributes::attributes::Gender;
 
-/// Labelled pictures, and an account of those that are not among them.
+/// Labelled pictures, and the pictures that were left out.
 #[derive(Debug)]
 pub struct Dataset<A> {
-    /// What the data are, who published them and on which terms, as a phrase.
+    /// The name of the data, their publisher and their terms, as a phrase.
     pub description: String,
     /// The pictures, in the order of the files or rows.
     pub samples: Vec<Sample<A>>,
-    /// Files or rows that do not say what they should; empty where all is well.
+    /// Files or rows whose labels cannot be read; empty where there are none.
     pub refused: Vec<DatasetError>,
-    /// What is not among the samples on purpose.
+    /// Pictures that are left out on purpose.
     pub left_out: Vec<LeftOut>,
 }
 
-/// So many pictures that are no samples, and why.
+/// A number of pictures that are no samples, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeftOut {
-    /// What they are, in the plural.
+    /// A description of the pictures, in the plural.
     pub what: String,
     /// Number of pictures.
     pub count: u64,
@@ -52,11 +52,11 @@ pub struct LeftOut {
 /// A picture of one face, and the class that it shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sample<A> {
-    /// The face and little else.
+    /// A crop of the face.
     pub picture: Picture,
-    /// What it shows.
+    /// The class that the picture shows.
     pub truth: A,
-    /// What is known of the person, for figures per group.
+    /// The known properties of the person, for figures per group.
     pub person: Option<Person>,
 }
 
@@ -65,9 +65,9 @@ pub struct Sample<A> {
 pub enum Picture {
     /// An image file.
     File(PathBuf),
-    /// Pixels at hand.
+    /// Pixels in memory.
     Pixels {
-        /// File and line that they come from.
+        /// File and line of the pixels.
         name: String,
         /// Width and height in pixels.
         size: Size,
@@ -100,7 +100,7 @@ impl fmt::Display for Picture {
     }
 }
 
-/// What the data say of a person, by whatever means they were labelled.
+/// The labels of a person. The data sets differ in how these were made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Person {
     /// Age in years.
@@ -111,7 +111,7 @@ pub struct Person {
     pub race: Race,
 }
 
-/// The races that UTKFace's labels tell apart.
+/// The races that UTKFace's labels distinguish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the variants say what they are")]
 pub enum Race {
@@ -126,7 +126,7 @@ impl Race {
     /// All races, in UTKFace's order.
     pub const ALL: [Self; 5] = [Self::White, Self::Black, Self::Asian, Self::Indian, Self::Other];
 
-    /// Its name as the data spell it.
+    /// The name as the data spell it.
     pub fn name(self) -> &'static str {
         match self {
             Self::White => "White",
@@ -138,7 +138,7 @@ impl Race {
     }
 }
 
-/// Why a folder or a file is not the data that was expected, or a piece of it is broken.
+/// Why a folder or a file is not the expected data, or an item of it is broken.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum DatasetError {

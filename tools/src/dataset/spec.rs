@@ -1,4 +1,4 @@
-//! Which data, as the command line and configuration files say it.
+//! The choice of data on the command line and in configuration files.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -38,10 +38,10 @@ impl fmt::Display for Format {
 }
 
 impl Format {
-    /// What to add around the pictures on each side, as a fraction of their longer side, where nothing else is said.
+    /// The default margin around the pictures on each side, as a fraction of their longer side.
     ///
-    /// UTKFace's pictures are cut close to the face, and gender networks want some of the head; models/README.md has the
-    /// accuracy for each margin.
+    /// UTKFace's pictures are cropped tightly, and gender networks need a part of the head. models/README.md has the accuracy
+    /// for each margin.
     pub fn default_margin(self) -> f64 {
         match self {
             Self::Folders | Self::Fer2013 | Self::ImdbWiki => 0.0,
@@ -50,7 +50,7 @@ impl Format {
     }
 }
 
-/// Which labelled data.
+/// A choice of labelled data.
 #[derive(Debug, Clone, PartialEq, clap::Args, Serialize, Deserialize)]
 pub struct DatasetSpec {
     /// The folder or file with the labelled pictures.
@@ -59,15 +59,15 @@ pub struct DatasetSpec {
     /// How the pictures are labelled.
     #[arg(long, default_value = "folders")]
     pub format: Format,
-    /// Which part of fer2013; private-test where nothing is given.
+    /// The part of fer2013; the default is private-test.
     #[arg(long)]
     #[serde(default)]
     pub usage: Option<Usage>,
-    /// Smallest age in years, for utkface; 18 where nothing is given, 0 for children as well.
+    /// Smallest age in years, for utkface; the default is 18, and 0 includes children.
     #[arg(long, value_name = "YEARS")]
     #[serde(default)]
     pub min_age: Option<u32>,
-    /// Only this share of the pictures, 0 to 1, or from one to another as 0.25..0.5: those that a training with this
+    /// Only this share of the pictures, 0 to 1, or a range as 0.25..0.5: those that a training with this
     /// `validation_fraction` does not learn from.
     #[arg(long, value_name = "SHARE")]
     #[serde(default)]
@@ -78,7 +78,7 @@ impl DatasetSpec {
     /// Finds the pictures.
     ///
     /// # Errors
-    /// [`DatasetError`] where the data are other ones, say nothing of `A`, or cannot be chosen as asked for.
+    /// [`DatasetError`] where the data have another form, have no labels for `A`, or cannot be selected as requested.
     pub fn load<A: Labelled>(&self) -> Result<Dataset<A>, DatasetError> {
         let no_choice = |what| Err(DatasetError::NoChoice { format: self.format, what });
         if self.usage.is_some() && self.format != Format::Fer2013 {
@@ -107,12 +107,12 @@ impl DatasetSpec {
     }
 }
 
-/// An attribute that data can be had for.
+/// An attribute for which there are labelled data.
 pub trait Labelled: Attribute {
     /// See [`DatasetSpec::load`], which checks the choices first.
     ///
     /// # Errors
-    /// [`DatasetError`] where the data are other ones, or say nothing of this attribute.
+    /// [`DatasetError`] where the data have another form, or no labels for this attribute.
     fn load(spec: &DatasetSpec) -> Result<Dataset<Self>, DatasetError>;
 }
 

@@ -1,4 +1,4 @@
-//! UTKFace, whose file names are its labels.
+//! UTKFace, whose labels are in the file names.
 
 use std::path::Path;
 
@@ -9,11 +9,11 @@ use face_attributes::attributes::Gender;
 /// The faces of UTKFace (Zhang, Song, Qi 2017) in a folder and in the folders directly below it, without those of people
 /// younger than `min_age_years`.
 ///
-/// Files are named `<age>_<gender>_<race>_<date>` and any ending. A file whose name says less, as some of the published set
-/// do, is refused.
+/// Files are named `<age>_<gender>_<race>_<date>` with any ending. A file whose name lacks a label is refused; the published
+/// set has some.
 ///
 /// # Errors
-/// [`DatasetError`] names a folder that cannot be read or that holds no such face.
+/// [`DatasetError`] names a folder that cannot be read or that contains no such face.
 pub fn utkface(folder: &Path, min_age_years: u32) -> Result<Dataset<Gender>, DatasetError> {
     let mut images = images_if_any(folder)?;
     for below in folders_in(folder)? {
@@ -48,7 +48,7 @@ pub fn utkface(folder: &Path, min_age_years: u32) -> Result<Dataset<Gender>, Dat
 fn person_from_name(path: &Path) -> Option<Person> {
     let mut parts = path.file_name()?.to_str()?.split('_');
     let age_years = parts.next()?.parse().ok()?;
-    // The other way round than `Gender::CLASSES`.
+    // The reverse order of `Gender::CLASSES`.
     let gender = match parts.next()? {
         "0" => Gender::Man,
         "1" => Gender::Woman,

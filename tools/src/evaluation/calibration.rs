@@ -1,20 +1,20 @@
-//! Whether a network is right as often as it says.
+//! Calibration: whether the confidence of a network is its accuracy.
 
 use serde::Serialize;
 
 use super::Prediction;
 use face_attributes::attributes::Attribute;
 
-/// Bins of equal width that confidence is sorted into, as many as in Guo et al.
+/// Number of confidence bins of equal width, as in Guo et al.
 pub const BINS: usize = 15;
 
-/// What confidence is worth, after Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks" (ICML 2017).
+/// The calibration of a network, after Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks" (ICML 2017).
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Calibration {
-    /// Expected calibration error, 0 to 1: how far confidence and accuracy are apart, on average over the answers. `None`
-    /// where there are none.
+    /// Expected calibration error, 0 to 1: the mean difference of confidence and accuracy over the answers. `None` without
+    /// answers.
     pub expected_error: Option<f64>,
-    /// Mean of the negative logarithm (nats) of the probability that the right class was given; `None` without answers.
+    /// Mean negative logarithm (nats) of the probability of the right class; `None` without answers.
     pub negative_log_likelihood: Option<f64>,
     /// [`BINS`] bins, from confidence 0 to 1.
     pub bins: Vec<Bin>,
@@ -27,12 +27,12 @@ pub struct Bin {
     pub count: u64,
     /// Their mean confidence, 0 to 1; `None` without answers.
     pub confidence: Option<f64>,
-    /// The fraction of them that is right, 0 to 1; `None` without answers.
+    /// The fraction of right answers, 0 to 1; `None` without answers.
     pub accuracy: Option<f64>,
 }
 
 impl Calibration {
-    /// Compares the confidence of answers with their truth.
+    /// Compares the confidence of answers with their accuracy.
     pub fn of<A: Attribute>(predictions: &[Prediction<A>]) -> Self {
         let mut sums = [(0_u64, 0.0, 0_u64); BINS];
         for prediction in predictions {
@@ -61,20 +61,20 @@ impl Calibration {
     }
 }
 
-/// The logarithm of a probability, which in 32 bits may have become 0.
+/// The logarithm of a probability, which can be rounded to 0 in 32 bits.
 fn log(probability: f64) -> f64 {
     probability.max(f64::from(f32::MIN_POSITIVE)).ln()
 }
 
-/// How far from 1 a temperature is looked for, as a factor.
+/// The largest factor between 1 and a temperature in the search.
 const MAX_TEMPERATURE: f64 = 20.0;
 
-/// The temperature T that minimises the negative log-likelihood of `softmax(logits / T)` (Guo et al.), above 1 for a network
-/// that is too sure; `None` where there is no minimum between 1/20 and 20, as where every answer is right.
+/// The temperature T that minimises the negative log-likelihood of `softmax(logits / T)` (Guo et al.). It is above 1 for an
+/// overconfident network, and `None` where there is no minimum between 1/20 and 20, for example where every answer is right.
 ///
-/// Fit it on pictures other than those that calibration is reported on.
+/// Fit it on other pictures than those for which calibration is reported.
 pub fn fit_temperature<A: Attribute>(predictions: &[Prediction<A>]) -> Option<f64> {
-    // Convex in the inverse of the temperature: its derivative is the mean logit less that of the truth, and rises.
+    // Convex in the inverse temperature. Its derivative is the mean logit minus the logit of the truth, and increases.
     let derivative = |inverse: f64| -> f64 {
         let of_one = |prediction: &Prediction<A>| {
             let expected: f64 = scaled(prediction, 1.0 / inverse).zip(logits(prediction)).map(|(p, z)| p * z).sum();
@@ -86,7 +86,7 @@ pub fn fit_temperature<A: Attribute>(predictions: &[Prediction<A>]) -> Option<f6
     if derivative(low) >= 0.0 || derivative(high) <= 0.0 {
         return None;
     }
-    // Enough halvings for the precision of 32 bits.
+    // Enough bisections for the precision of 32 bits.
     for _ in 0..40 {
         let middle = (low + high) / 2.0;
         if derivative(middle) < 0.0 { low = middle } else { high = middle }
@@ -94,7 +94,7 @@ pub fn fit_temperature<A: Attribute>(predictions: &[Prediction<A>]) -> Option<f6
     Some(2.0 / (low + high))
 }
 
-/// What the predictions would be at a temperature; it changes no answer.
+/// The predictions at a temperature. No answer changes.
 pub fn with_temperature<A: Attribute>(predictions: &[Prediction<A>], temperature: f64) -> Vec<Prediction<A>> {
     let changed = |prediction: &Prediction<A>| {
         let probabilities = scaled(prediction, temperature).map(|probability| probability as f32).collect();
@@ -103,7 +103,7 @@ pub fn with_temperature<A: Attribute>(predictions: &[Prediction<A>], temperature
     predictions.iter().map(changed).collect()
 }
 
-/// The logits as far as they matter: softmax takes the same number off all of them.
+/// The logits up to a common offset, which softmax ignores.
 fn logits<A>(prediction: &Prediction<A>) -> impl Iterator<Item = f64> {
     prediction.probabilities.iter().map(|probability| log(f64::from(*probability)))
 }

@@ -1,4 +1,4 @@
-//! How well a network does for whom.
+//! Accuracy per group of people.
 
 use serde::Serialize;
 
@@ -7,16 +7,16 @@ use super::metrics::{Interval, wilson_interval};
 use crate::dataset::{Person, Race};
 use face_attributes::attributes::{Attribute, Gender};
 
-/// People sorted by one property.
+/// People grouped by one property.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Grouping {
     /// The property.
     pub by: &'static str,
-    /// The groups that have people.
+    /// The groups that are not empty.
     pub groups: Vec<Group>,
 }
 
-/// People who have a property in common.
+/// People with the same value of a property.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Group {
     /// The property's value.
@@ -30,12 +30,12 @@ pub struct Group {
 }
 
 impl Grouping {
-    /// The group with the fewest pictures, whose figure is the least certain.
+    /// The group with the fewest pictures, whose figure is the least certain one.
     pub fn smallest(&self) -> Option<&Group> {
         self.groups.iter().min_by_key(|group| group.count)
     }
 
-    /// The group of the lowest accuracy.
+    /// The group with the lowest accuracy.
     pub fn worst(&self) -> Option<&Group> {
         self.groups.iter().min_by(|a, b| a.accuracy.total_cmp(&b.accuracy))
     }
@@ -44,7 +44,7 @@ impl Grouping {
 /// Bands of age by the first year of each.
 const AGE_BANDS: [u32; 6] = [0, 10, 18, 30, 45, 60];
 
-/// Accuracy by gender, age, race, and gender and race together; nothing where no picture tells of its person.
+/// Accuracy by gender, age, race, and gender and race together; empty where the data do not describe people.
 pub fn groupings<A: Attribute>(predictions: &[Prediction<A>]) -> Vec<Grouping> {
     let by_gender = Gender::CLASSES.iter().map(|gender| group(predictions, gender.name(), |p| p.gender == *gender));
     let by_race = Race::ALL.iter().map(|race| group(predictions, race.name(), |p| p.race == *race));

@@ -1,10 +1,10 @@
-//! Counts of right and wrong answers, and the fractions that are made of them.
+//! Counts of right and wrong answers, and fractions of them.
 
 use serde::Serialize;
 
 use face_attributes::attributes::Attribute;
 
-/// How often each class was given each answer.
+/// The number of each answer for each class.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfusionMatrix<A: 'static> {
     examples: Vec<Vec<u64>>,
@@ -28,7 +28,7 @@ impl<A: Attribute> ConfusionMatrix<A> {
         }
     }
 
-    /// The counts: a row per true class, in it a column per answer, both in the order of [`Attribute::CLASSES`].
+    /// The counts: a row per true class and a column per answer, both in the order of [`Attribute::CLASSES`].
     pub fn rows(&self) -> &[Vec<u64>] {
         &self.examples
     }
@@ -43,7 +43,7 @@ impl<A: Attribute> ConfusionMatrix<A> {
         fraction(self.right(), self.count())
     }
 
-    /// Mean recall over the classes that occur, 0 to 1: the accuracy as if each of them were as frequent as the others.
+    /// Mean recall over the classes that occur, 0 to 1: the accuracy for equally frequent classes.
     ///
     /// `None` where nothing was counted.
     pub fn balanced_accuracy(&self) -> Option<f64> {
@@ -51,13 +51,13 @@ impl<A: Attribute> ConfusionMatrix<A> {
         (!recalls.is_empty()).then(|| recalls.iter().sum::<f64>() / recalls.len() as f64)
     }
 
-    /// For each class the fraction of its examples that was answered rightly, 0 to 1; `None` for one without examples.
+    /// For each class the fraction of its examples with the right answer, 0 to 1; `None` for a class without examples.
     pub fn recall(&self) -> Vec<Option<f64>> {
         let rows = self.examples.iter().enumerate();
         rows.map(|(class, row)| fraction(row[class], row.iter().sum())).collect()
     }
 
-    /// For each class the fraction of its answers that was right, 0 to 1; `None` for one that was never answered.
+    /// For each class the fraction of its answers that are right, 0 to 1; `None` for a class that was never the answer.
     pub fn precision(&self) -> Vec<Option<f64>> {
         (0..self.classes.len())
             .map(|class| fraction(self.examples[class][class], self.examples.iter().map(|row| row[class]).sum()))
@@ -84,7 +84,7 @@ fn fraction(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
-/// Where a fraction lies with a certain confidence.
+/// A confidence interval of a fraction.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Interval {
     /// Lower end, at least 0.
@@ -96,8 +96,8 @@ pub struct Interval {
 /// The quantile of the normal distribution that leaves 2.5 % above it.
 const NORMAL_97_5: f64 = 1.959_963_984_540_054;
 
-/// The 95 % interval for a probability of which `part` successes in `whole` trials were seen (Wilson 1927); `None` where
-/// `whole` is 0. Unlike the usual one it holds for few trials and near 0 and 1 too.
+/// The 95 % interval of a probability after `part` successes in `whole` trials (Wilson 1927); `None` where `whole` is 0.
+/// Unlike the normal approximation, it is valid for few trials and near 0 and 1 too.
 pub fn wilson_interval(part: u64, whole: u64) -> Option<Interval> {
     let share = fraction(part, whole)?;
     let (n, z) = (whole as f64, NORMAL_97_5);

@@ -1,7 +1,7 @@
-//! How well a network does on labelled pictures of faces.
+//! The accuracy of a network on labelled pictures of faces.
 //!
-//! [`evaluate`] asks a network the way the pipeline does; [`metrics`], [`calibration`] and [`groups`] say what the answers
-//! are worth, [`report`] puts it together, [`plot`] draws it, and [`card`] writes it down for those who use the network.
+//! [`evaluate`] runs a network as the pipeline does. [`metrics`], [`calibration`] and [`groups`] compute figures from the
+//! answers. [`report`] collects the figures, [`plot`] draws them, and [`card`] writes the model card.
 
 pub mod calibration;
 pub mod card;
@@ -32,21 +32,21 @@ pub enum AnswerError {
     NoAnswer { picture: String, task: &'static str },
 }
 
-/// What a network said of one labelled picture.
+/// The answer of a network for one labelled picture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prediction<A> {
-    /// What the picture shows.
+    /// The class that the picture shows.
     pub truth: A,
     /// The most probable class.
     pub answer: A,
     /// One probability per class, in the order of [`Attribute::CLASSES`].
     pub probabilities: Vec<f32>,
-    /// What is known of the person.
+    /// The known properties of the person.
     pub person: Option<Person>,
 }
 
 impl<A: Attribute> Prediction<A> {
-    /// The answer to a network's output, `None` where that is no probability for each class.
+    /// The answer from a network's output; `None` where the output is not a probability for each class.
     pub fn new(truth: A, probabilities: Vec<f32>, person: Option<Person>) -> Option<Self> {
         let Estimate { label, probabilities, .. } = Estimate::from_probabilities(probabilities, 0.0);
         (probabilities.len() == A::CLASSES.len()).then_some(())?;
@@ -70,7 +70,7 @@ impl<A: Attribute> Prediction<A> {
     }
 }
 
-/// What a network said of labelled pictures.
+/// The answers of a network for labelled pictures.
 #[derive(Debug, Clone)]
 pub struct Evaluation<A> {
     /// The answers, in the order of the pictures.
@@ -80,7 +80,7 @@ pub struct Evaluation<A> {
 }
 
 impl<A: Attribute> Evaluation<A> {
-    /// How often each class was given each answer.
+    /// The number of each answer for each class.
     pub fn confusion(&self) -> ConfusionMatrix<A> {
         let mut matrix = ConfusionMatrix::default();
         self.predictions.iter().for_each(|prediction| matrix.add(prediction.truth, prediction.answer));
@@ -88,9 +88,10 @@ impl<A: Attribute> Evaluation<A> {
     }
 }
 
-/// Asks a network for each picture of a dataset; `on_answer` is called after each, with the error where there is none.
+/// Runs a network on each picture of a dataset. `on_answer` is called after each picture, with the error where there is no
+/// answer.
 ///
-/// Of the parameters, margin and mirror count. What the dataset refused counts as failed, without a call.
+/// Only margin and mirror are used of the parameters. Pictures that the dataset refused count as failed, without a call.
 pub fn evaluate<A: BuiltIn>(
     classifier: &Classifier<A>,
     dataset: &Dataset<A>,
@@ -113,13 +114,12 @@ pub fn evaluate<A: BuiltIn>(
     evaluation
 }
 
-/// What a network says of a picture which is the crop of one face.
+/// The answer of a network for a picture that is the crop of one face.
 ///
-/// The whole picture stands for the face's box, so a margin continues the picture's border outwards. No answer is withheld,
-/// whatever the minimum confidence.
+/// The whole picture is the face's box, so a margin replicates the picture's border. The minimum confidence is ignored.
 ///
 /// # Errors
-/// [`AnswerError`] names the picture that is missing, no image, or that the network fails on.
+/// [`AnswerError`] names the picture that is missing, is not an image, or on which the network fails.
 pub fn predict<A: BuiltIn>(
     classifier: &Classifier<A>,
     sample: &Sample<A>,

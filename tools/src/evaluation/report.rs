@@ -12,7 +12,7 @@ use super::groups::{Group, Grouping, groupings};
 use super::metrics::{ConfusionMatrix, Interval};
 use face_attributes::attributes::Attribute;
 
-/// The figures of an evaluation. What is undefined for want of examples is `null`. [`fmt::Display`] has the same for people.
+/// The figures of an evaluation. A figure without examples is `null`. [`fmt::Display`] prints the same figures as text.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct EvaluationReport {
     /// See [`ConfusionMatrix::accuracy`].
@@ -21,17 +21,17 @@ pub struct EvaluationReport {
     pub accuracy_interval: Option<Interval>,
     /// See [`ConfusionMatrix::balanced_accuracy`].
     pub balanced_accuracy: Option<f64>,
-    /// Whether the network is right as often as it says.
+    /// The calibration.
     pub calibration: Calibration,
-    /// The classes' names, in the order of every list of classes here.
+    /// The names of the classes, in the order of all lists of classes here.
     pub classes: Vec<&'static str>,
-    /// Number of examples: a row per true class, in it a column per answer.
+    /// Number of examples: a row per true class and a column per answer.
     pub confusion: Vec<Vec<u64>>,
     /// Number of examples in all.
     pub count: u64,
-    /// Number of pictures that are not in the figures, as they could not be read or do not say what they show.
+    /// Number of pictures that are not in the figures, because they could not be read or have no label.
     pub failed: u64,
-    /// Accuracy by group of people, where the data tell of people.
+    /// Accuracy by group of people, where the data describe people.
     pub groupings: Vec<Grouping>,
     /// See [`ConfusionMatrix::precision`].
     pub precision: Vec<Option<f64>>,
@@ -61,7 +61,7 @@ impl EvaluationReport {
         }
     }
 
-    /// The confusion matrix with recall and precision at its sides.
+    /// The confusion matrix with recall and precision.
     pub(super) fn confusion_table(&self) -> Table {
         let answers = self.classes.iter().map(|class| (*class).to_owned());
         let mut table = table(["truth \\ answer".to_owned()].into_iter().chain(answers).chain(["recall".to_owned()]));
@@ -76,7 +76,7 @@ impl EvaluationReport {
 }
 
 impl Grouping {
-    /// A row per group, and last the smallest and the worst of them.
+    /// A row per group.
     pub(super) fn table(&self) -> Table {
         let mut table = table([self.by, "accuracy", "95 % interval", "pictures"].map(str::to_owned));
         for Group { name, count, accuracy, accuracy_interval } in &self.groups {
@@ -90,7 +90,7 @@ impl Grouping {
         align_numbers(table)
     }
 
-    /// Which group does worst, and which is so small that least is known of it.
+    /// The group with the lowest accuracy and the smallest group.
     pub(super) fn extremes(&self) -> String {
         let group = |group: Option<&Group>| {
             group.map_or_else(String::new, |g| format!("{}, {} of {}", g.name, percent(Some(g.accuracy)), g.count))
@@ -133,7 +133,7 @@ fn table(header: impl IntoIterator<Item = String>) -> Table {
     table
 }
 
-/// To the right, but for the first column, which holds names.
+/// Aligned to the right, except the first column, which contains names.
 fn align_numbers(mut table: Table) -> Table {
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);

@@ -1,29 +1,29 @@
-//! How much answers change when something is hidden.
+//! How much answers change when a part of the face is hidden.
 
 use serde::Serialize;
 
-/// What a network says of one picture before and after something is hidden in it.
+/// The answers of a network for one picture, before and after a part is hidden.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trial {
     /// Position of the class that the picture shows.
     pub truth: usize,
-    /// One probability per class, of the picture as it is.
+    /// One probability per class, for the unchanged picture.
     pub before: Vec<f32>,
-    /// One probability per class, of the picture with something hidden.
+    /// One probability per class, for the picture with a hidden part.
     pub after: Vec<f32>,
 }
 
-/// A mean over pictures. What is undefined, for want of pictures, is `None`.
+/// A mean over pictures; `None` without pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Mean {
     /// The mean.
     pub mean: Option<f64>,
-    /// How far the bounds of its 95 % interval are from it, by the normal approximation, which says nothing where all pictures
+    /// Half the width of its 95 % interval, by the normal approximation. The approximation is not valid where all pictures
     /// agree.
     pub margin: Option<f64>,
 }
 
-/// Of a standard normal distribution, 95 % lie so close to 0.
+/// 95 % of a standard normal distribution are within this distance of 0.
 const NORMAL_95: f64 = 1.96;
 
 impl Mean {
@@ -39,25 +39,25 @@ impl Mean {
     }
 }
 
-/// What hiding something does to the answers. Shares and probabilities are 0 to 1, differences -1 to 1.
+/// The effect of a hidden part on the answers. Shares and probabilities are 0 to 1, differences -1 to 1.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct OcclusionFigures {
     /// Number of pictures.
     pub count: u64,
-    /// Share of pictures of which the answer is another one.
+    /// Share of pictures whose answer changes.
     pub answer_changes: Mean,
-    /// Difference that it makes to the probability of the first answer.
+    /// Change of the probability of the first answer.
     pub probability_change: Mean,
-    /// Share of right answers after.
+    /// Share of right answers with the hidden part.
     pub accuracy: Mean,
-    /// Difference that it makes to the share of right answers.
+    /// Change of the share of right answers.
     pub accuracy_change: Mean,
-    /// Difference that it makes to the share of right answers among pictures of each class, in the network's order.
+    /// Change of the share of right answers among the pictures of each class, in the network's order.
     pub recall_change: Vec<Mean>,
 }
 
 impl OcclusionFigures {
-    /// The figures of so many trials of a network with `classes` classes.
+    /// The figures of trials of a network with `classes` classes.
     pub fn new(trials: &[Trial], classes: usize) -> Self {
         let rightness_change = |trial: &Trial| {
             let [before, after] = [&trial.before, &trial.after].map(|scores| f64::from(answer(scores) == trial.truth));

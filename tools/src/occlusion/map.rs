@@ -4,11 +4,11 @@ use opencv::core::{Rect, Size};
 
 use super::mask::mean_gray;
 
-/// Side of the window, and its steps, as fractions of the picture's longer side: about as large as a mouth is high.
+/// Side of the window and its step, as fractions of the picture's longer side. The window is about as high as a mouth.
 const WINDOW_SIDE: f64 = 0.1875;
 const STEP: f64 = 0.0625;
 
-/// The places of a window that slides over a picture of the size `size`, row by row; those at the far edges included.
+/// The positions of a window that slides over a picture of the size `size`, row by row, with those at the far edges.
 pub fn window_places(size: Size) -> Vec<Rect> {
     let longer_side = f64::from(size.width.max(size.height));
     let pixels = |fraction: f64| ((fraction * longer_side).round() as i32).max(1);
@@ -22,14 +22,14 @@ pub fn window_places(size: Size) -> Vec<Rect> {
     rows.flat_map(|y| starts(size.width, width).map(move |x| Rect::new(x, y, width, height))).collect()
 }
 
-/// How much a value falls when the part of the picture around each pixel is hidden by the picture's mean grey: row by row,
-/// the mean over the windows that hold the pixel, in the unit of the value.
+/// How much a value decreases when the part of the picture around each pixel is filled with the picture's mean grey. The result
+/// is row by row the mean over the windows that contain the pixel, in the unit of the value.
 ///
-/// `pixels` are grey, 8-bit, row by row, of the size `size`; `value` is asked for the picture as it is, and with the window
-/// at each place.
+/// `pixels` are grey, 8-bit, row by row, of the size `size`. `value` is called for the unchanged picture, and for each position
+/// of the window.
 ///
 /// # Errors
-/// Those of `value`.
+/// The errors of `value`.
 pub fn sensitivity<E>(
     pixels: &[u8],
     size: Size,
@@ -46,7 +46,7 @@ pub fn sensitivity<E>(
         fill(&mut windows, size, place, |count, _| *count += 1.0);
         fill(&mut covered, size, place, |pixel, index| *pixel = pixels[index]);
     }
-    // Each pixel lies in a window at least.
+    // Each pixel is in at least one window.
     Ok(falls.iter().zip(&windows).map(|(sum, count)| sum / count).collect())
 }
 

@@ -1,4 +1,4 @@
-//! Parts of the face hidden, and glasses drawn on.
+//! Hides parts of the face and draws glasses.
 
 use opencv::core::{CV_8UC1, Mat, Point, Rect, Rect2d, Scalar, Size};
 use opencv::imgproc::{self, INTER_AREA, ellipse, line, rectangle, resize};
@@ -7,19 +7,19 @@ use opencv::prelude::*;
 use crate::dataset::Format;
 use face_attributes::faces::BoundingBox;
 
-/// Where the features are in pictures of faces that were aligned in one way; the face's middle is the picture's.
+/// The positions of the features in pictures of faces with the same alignment. The middle of the face is that of the picture.
 ///
-/// Measured with OpenCV's haarcascade_eye and haarcascade_smile (median; about 750 and 900 faces of each set in which they
-/// find one on each side) and on the mean picture, where the smile cascade, which wants teeth, lies lower than the lips. The
-/// places are rough for any one face: 90 % of the eyes are within 2 % of the picture's height in UTKFace, and within 10 % in
-/// FER-2013, whose faces are no better aligned than a Haar cascade's boxes.
+/// Measured with OpenCV's haarcascade_eye and haarcascade_smile (median of about 750 and 900 faces of each set with one
+/// detection on each side), and on the mean picture, because the smile cascade detects teeth and is lower than the lips. The
+/// positions are rough for a single face: 90 % of the eyes are within 2 % of the picture's height in UTKFace, and within 10 %
+/// in FER-2013, whose faces are aligned like the boxes of a Haar cascade.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FaceLayout {
     /// From the middle of one eye to that of the other, as a fraction of the picture's width.
     pub eye_distance: f64,
-    /// Height of the eyes below the upper edge, as a fraction of the picture's height.
+    /// Distance of the eyes from the upper edge, as a fraction of the picture's height.
     pub eyes_y: f64,
-    /// Height of the mouth's middle below the upper edge, as a fraction of the picture's height.
+    /// Distance of the mouth's middle from the upper edge, as a fraction of the picture's height.
     pub mouth_y: f64,
 }
 
@@ -29,7 +29,7 @@ impl FaceLayout {
     /// UTKFace, aligned and cropped.
     pub const UTKFACE: Self = Self { eye_distance: 0.39, eyes_y: 0.29, mouth_y: 0.70 };
 
-    /// The layout of the pictures of that form, if it is known; class folders are taken for faces like those of FER-2013.
+    /// The layout of the pictures of that form, if it is known. Class folders get the layout of FER-2013.
     pub fn of(format: Format) -> Option<Self> {
         match format {
             Format::Folders | Format::Fer2013 => Some(Self::FER_2013),
@@ -39,7 +39,7 @@ impl FaceLayout {
     }
 }
 
-/// What is done to a face.
+/// A change of a face.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Occlusion {
     /// The eyes hidden, without the brows.
@@ -70,8 +70,8 @@ impl Occlusion {
     }
 }
 
-/// Where a picture lies in the crop that [`crop_face`](face_attributes::attributes::crop::crop_face) makes of it with `margin`, in pixels of the
-/// crop, which is of the size `crop`.
+/// The place of a picture in the crop that [`crop_face`](face_attributes::attributes::crop::crop_face) makes of it with
+/// `margin`, in pixels of the crop. `crop` is the size of the crop.
 pub fn place_in_crop(picture: Size, margin: f64, crop: Size) -> Rect2d {
     let square = BoundingBox::of_image(picture.width, picture.height).square_with_margin(margin);
     let scale = |crop: i32, square: i32| f64::from(crop) / f64::from(square);
@@ -84,7 +84,7 @@ pub fn place_in_crop(picture: Size, margin: f64, crop: Size) -> Rect2d {
     }
 }
 
-/// What covers a picture, and how much of each of its pixels.
+/// A mask over a picture, with the covered part of each pixel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mask {
     /// 0 (clear) to 1 (hidden), row by row.
@@ -94,7 +94,7 @@ pub struct Mask {
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Fill {
-    /// The picture's own mean: what is hidden is neither bright nor dark.
+    /// The mean of the picture, so that the hidden part is neither bright nor dark.
     MeanGray,
     /// 0 to 255.
     Gray(f32),
@@ -103,11 +103,11 @@ enum Fill {
 /// Dark plastic, 0 to 255.
 const FRAME_GRAY: f32 = 25.0;
 
-/// Masks are drawn this many times larger and scaled down, so that an edge inside a pixel covers its share of it.
+/// Masks are drawn larger by this factor and scaled down, so that an edge inside a pixel covers a part of it.
 const SUPERSAMPLING: f64 = 8.0;
 
 impl Mask {
-    /// Prepares an occlusion of pictures of the size `size`, in which faces of that layout fill the part `face` (in pixels).
+    /// Prepares a mask for pictures of the size `size`, in which faces of that layout fill the box `face` (in pixels).
     ///
     /// Sizes are in eye distances, which are 63 mm in an average adult: lenses are 48 mm wide and 37 mm high, frames 4 mm.
     ///
@@ -127,7 +127,7 @@ impl Mask {
         Ok(Self { opacity: opacity.data_bytes()?.iter().map(|byte| f32::from(*byte) / 255.0).collect(), fill })
     }
 
-    /// The picture with this over it: grey, 8-bit, row by row, of the size that the mask was made for.
+    /// The picture with this mask: grey, 8-bit, row by row, of the size of the mask.
     pub fn cover(&self, pixels: &[u8]) -> Vec<u8> {
         let fill = match self.fill {
             Fill::MeanGray => mean_gray(pixels),
@@ -141,17 +141,17 @@ impl Mask {
     }
 }
 
-/// The mean of 8-bit pixels; 0 of none.
+/// The mean of 8-bit pixels; 0 without pixels.
 pub(super) fn mean_gray(pixels: &[u8]) -> f32 {
     let sum: u64 = pixels.iter().map(|pixel| u64::from(*pixel)).sum();
     sum as f32 / pixels.len().max(1) as f32
 }
 
-/// White is drawn on black; what is white hides.
+/// A mask is drawn in white on black; white parts hide.
 struct Canvas {
     large: Mat,
     face: Rect2d,
-    /// Pixels of the large picture.
+    /// In pixels of the large picture.
     eye_distance: f64,
 }
 
@@ -162,14 +162,14 @@ impl Canvas {
         Ok(Self { large, face, eye_distance: layout.eye_distance * face.width * SUPERSAMPLING })
     }
 
-    /// The point to the right of the face's middle by `right` and below `y` by `down`, both in eye distances.
+    /// The point `right` to the right of the face's middle and `down` below `y`, both in eye distances.
     fn point(&self, y: f64, [right, down]: [f64; 2]) -> Point {
         let (x, y) = (self.face.x + self.face.width / 2.0, self.face.y + self.face.height * y);
         let position = |middle: f64, away: f64| (middle * SUPERSAMPLING + away * self.eye_distance).round() as i32;
         Point::new(position(x, right), position(y, down))
     }
 
-    /// Fills a band about the face's middle, that far to either side, from `top` to `bottom` below `y`.
+    /// Fills a band of this half width about the face's middle, from `top` to `bottom` below `y`.
     fn fill_band(&mut self, y: f64, [top, bottom]: [f64; 2], half_width: f64) -> opencv::Result<Fill> {
         let (corner, opposite) = (self.point(y, [-half_width, top]), self.point(y, [half_width, bottom]));
         let band = Rect::new(corner.x, corner.y, opposite.x - corner.x, opposite.y - corner.y);

@@ -1,7 +1,7 @@
-//! What an answer rests on, by hiding parts of the face (Zeiler and Fergus 2014, section 4.2).
+//! Which parts of the face an answer depends on, by hiding them (Zeiler and Fergus 2014, section 4.2).
 //!
-//! [`mask`] hides a named part or draws glasses, [`figures`] says how much the answers change, and [`map`] slides a window
-//! over the picture to see where the answer is most sensitive.
+//! [`mask`] hides a named part or draws glasses. [`figures`] computes how much the answers change. [`map`] slides a window over
+//! the picture to find where the answer is most sensitive.
 
 pub mod figures;
 pub mod map;

@@ -1,10 +1,10 @@
 //! The networks as data: a table of layers per network, and the checked graph that is built from
 //! it.
 //!
-//! A [`Layer`] list says what a reader of the paper sees in its figures. [`Network::build`] turns
-//! it into a flat list of [`Node`]s in which every layer has a name, every padding is resolved,
-//! every shape is checked, and parameters and multiply-adds can be counted. Training, ONNX export
-//! and saliency all walk that list, so a new network is a new table and nothing else.
+//! A [`Layer`] list describes a network as the paper's figures do. [`Network::build`] converts it
+//! to a flat list of [`Node`]s in which every layer has a name, every padding is resolved, every
+//! shape is checked, and parameters and multiply-adds can be counted. Training, import and ONNX
+//! export read this list, so a new network needs only a new table.
 //!
 //! Source of the paper's tables: Arriaga, Ploger, Valdenegro, "Real-time Convolutional Neural Networks
 //! for Emotion and Gender Classification", 2017, arXiv:1710.07557.
@@ -40,13 +40,13 @@ impl fmt::Display for Shape {
     }
 }
 
-/// What happens where a window reaches over the edge of its input.
+/// The treatment of windows that reach over the edge of their input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Padding {
-    /// Only windows that lie inside the input.
+    /// Only windows inside the input.
     Valid,
-    /// `ceil(size / stride)` windows per axis. An odd number of padded rows or columns puts the
-    /// larger half at the end, as in TensorFlow.
+    /// `ceil(size / stride)` windows per axis. For an odd number of padded rows or columns, the
+    /// larger half is at the end, as in TensorFlow.
     Same,
 }
 
@@ -63,7 +63,7 @@ pub enum Layer {
         stride: usize,
         /// Treatment of the edge.
         padding: Padding,
-        /// Whether a value per filter is added.
+        /// Whether a bias per filter is added.
         bias: bool,
     },
     /// Depth-wise separable convolution, stride 1: a convolution in each channel by itself, then a
@@ -75,14 +75,14 @@ pub enum Layer {
         kernel: usize,
         /// Treatment of the edge in the depth-wise part.
         padding: Padding,
-        /// Whether the 1x1 convolution adds a value per filter.
+        /// Whether the 1x1 convolution adds a bias per filter.
         bias: bool,
     },
     /// Batch normalization per channel, with [`BATCH_NORM_EPSILON`].
     BatchNorm,
     /// `max(x, 0)`.
     Relu,
-    /// Largest value in each window; padded elements never win.
+    /// Largest value in each window; padded elements are ignored.
     MaxPool {
         /// Side of the window.
         kernel: usize,
@@ -91,7 +91,7 @@ pub enum Layer {
         /// Treatment of the edge.
         padding: Padding,
     },
-    /// Mean of each window; padded elements are not counted.
+    /// Mean of each window; padded elements are ignored.
     AveragePool {
         /// Side of the window.
         kernel: usize,
@@ -118,12 +118,12 @@ pub enum Layer {
     Softmax,
 }
 
-/// A network as a table: what it takes and its layers in order.
+/// A network as a table: its input and its layers in order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Architecture {
     /// Name, as written into a model file.
     pub name: &'static str,
-    /// Shape of the image it takes.
+    /// Shape of the input image.
     pub input: Shape,
     /// The layers, from the image to the probabilities.
     pub layers: Vec<Layer>,

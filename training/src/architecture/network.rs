@@ -3,25 +3,25 @@
 use super::node::{Node, Op, Pads, Parameter};
 use super::{Architecture, Layer, Padding, Shape};
 
-/// Why a table is no network. `layer` is the name of the layer in the built graph.
+/// Why no network can be built from a table. `layer` is the name of the layer in the built graph.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub enum ArchitectureError {
-    /// A size that has to be at least 1 is 0.
+    /// A size is 0 that must be at least 1.
     #[error("{layer}: {what} is 0")]
     Zero {
         /// The layer, or the network's input.
         layer: String,
-        /// What is 0.
+        /// The size that is 0.
         what: &'static str,
     },
-    /// A window without padding is larger than the feature map it looks at.
+    /// A window without padding is larger than its feature map.
     #[error("{layer}: a {kernel}x{kernel} window without padding does not fit into {input}")]
     WindowTooLarge {
         /// The layer.
         layer: String,
         /// Side of the window.
         kernel: usize,
-        /// What the layer takes.
+        /// Shape of the layer's input.
         input: Shape,
     },
     /// The branches of a residual module cannot be summed.
@@ -36,7 +36,7 @@ pub enum ArchitectureError {
     },
 }
 
-/// A built network: operations in an order in which they can be computed, with checked shapes.
+/// A built network: operations in order of computation, with checked shapes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Network {
     name: &'static str,
@@ -74,12 +74,12 @@ impl Network {
         self.name
     }
 
-    /// All operations; the first is the input, the last gives the result.
+    /// All operations; the first is the input, the last the result.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
     }
 
-    /// Shape of the image it takes.
+    /// Shape of the input image.
     pub fn input_shape(&self) -> Shape {
         self.nodes[0].input_shape
     }
@@ -99,7 +99,7 @@ impl Network {
         self.parameters().map(|parameter| element_count(&parameter)).sum()
     }
 
-    /// Number of weights that training by gradient changes.
+    /// Number of weights that gradient descent changes.
     pub fn trainable_parameter_count(&self) -> usize {
         self.parameters().filter(|parameter| parameter.trainable).map(|parameter| element_count(&parameter)).sum()
     }
@@ -109,8 +109,7 @@ impl Network {
         self.nodes.iter().map(Node::multiply_adds).sum()
     }
 
-    /// Appends layers that follow each other, starting from node `from`; gives the last node's
-    /// position.
+    /// Appends consecutive layers after node `from`. Returns the position of the last node.
     fn append_all(&mut self, scope: &str, layers: &[Layer], from: usize) -> Result<usize, ArchitectureError> {
         let mut kinds_seen = Vec::new();
         layers.iter().try_fold(from, |from, layer| {

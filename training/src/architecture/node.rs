@@ -16,8 +16,8 @@ pub struct Pads {
 }
 
 impl Pads {
-    /// Padding with which a window gives `ceil(size / stride)` values per axis; the larger half at
-    /// the end, as in TensorFlow. `stride` is at least 1.
+    /// Padding for `ceil(size / stride)` windows per axis. The larger half is at the end, as in
+    /// TensorFlow. `stride` is at least 1.
     pub fn same(input: Shape, kernel: usize, stride: usize) -> Self {
         let total = |size: usize| {
             let last_window_start = size.saturating_sub(1) / stride * stride;
@@ -29,11 +29,11 @@ impl Pads {
     }
 }
 
-/// What a [`Node`] computes. Sizes as in [`Layer`](super::Layer), with the padding resolved.
+/// The operation of a [`Node`]. Sizes as in [`Layer`](super::Layer), with resolved padding.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the fields are those of `Layer`, documented there")]
 pub enum Op {
-    /// The image; always the first node, and only that.
+    /// The image: the first node and no other.
     Input,
     /// Convolution. `groups` is 1, or the number of input channels for the depth-wise part of a
     /// separable convolution.
@@ -46,7 +46,7 @@ pub enum Op {
     MaxPool { kernel: usize, stride: usize, pads: Pads },
     /// Mean over windows.
     AveragePool { kernel: usize, stride: usize, pads: Pads },
-    /// Nothing at inference.
+    /// Dropout, which does nothing at inference.
     Dropout { rate: f32 },
     /// Sum of the two inputs: first the main branch, then the shortcut.
     Add,
@@ -81,9 +81,9 @@ pub struct Parameter {
     /// `variance`).
     pub name: String,
     /// `[filters, input channels / groups, rows, columns]` for the weight of a convolution,
-    /// `[channels]` for all else.
+    /// `[channels]` for all others.
     pub shape: Vec<usize>,
-    /// False for the running statistics of a batch normalization.
+    /// `false` for the running statistics of a batch normalization.
     pub trainable: bool,
 }
 
@@ -92,19 +92,19 @@ pub struct Parameter {
 pub struct Node {
     /// Unique in the network, for example `conv_1` or `module_2/main/separable_conv_1/depthwise`.
     pub name: String,
-    /// What it computes.
+    /// The operation.
     pub op: Op,
-    /// Positions in [`Network::nodes`](super::Network::nodes) of what it takes: none for the input, two for a sum, else
-    /// one. Always earlier ones.
+    /// Positions of the inputs in [`Network::nodes`](super::Network::nodes): none for the image, two for a sum, one for all
+    /// others. Inputs have lower positions.
     pub inputs: Vec<usize>,
-    /// Shape of what it takes (each of them, for a sum).
+    /// Shape of the input, for a sum that of each input.
     pub input_shape: Shape,
-    /// Shape of what it gives.
+    /// Shape of the output.
     pub output_shape: Shape,
 }
 
 impl Node {
-    /// The weights it needs, in a fixed order.
+    /// The weights, in a fixed order.
     pub fn parameters(&self) -> Vec<Parameter> {
         let parameter = |suffix, shape: &[usize], trainable| Parameter {
             name: format!("{}.{suffix}", self.name),
@@ -128,8 +128,8 @@ impl Node {
         }
     }
 
-    /// Multiplications with addition for one image: those of the convolutions, by the custom of the
-    /// field.
+    /// Multiply-adds of the convolutions for one image. Other operations are not counted, as usual in
+    /// the literature.
     pub fn multiply_adds(&self) -> usize {
         match self.op {
             Op::Conv { filters, kernel, groups, .. } => {

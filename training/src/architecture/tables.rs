@@ -1,19 +1,19 @@
-//! The paper's two networks, one that teaches, and the list of all.
+//! The paper's two networks, their teacher, and the list of all.
 
 use super::Layer::*;
 use super::Padding::{Same, Valid};
 use super::{Architecture, Layer, Shape};
 
-/// A network's table for the shape of the image it takes and a number of classes.
+/// A network's table for the shape of the input image and a number of classes.
 pub type Table = fn(Shape, usize) -> Architecture;
 
-/// Every network that can be asked for by name: a new table goes in here.
+/// All networks by name. A new table must be added here.
 const TABLES: &[Table] = &[mini_xception, sequential_fully_cnn, residual_cnn];
 
-/// The table of the network `name`, for the image and the number of classes it is to have.
+/// The table of the network `name`, for a shape of the input image and a number of classes.
 ///
 /// # Errors
-/// [`UnknownArchitecture`] where no table has that name.
+/// [`UnknownArchitecture`] where no table has this name.
 pub fn architecture(name: &str, input: Shape, classes: usize) -> Result<Architecture, UnknownArchitecture> {
     let mut tables = TABLES.iter().map(|table| table(input, classes));
     tables.find(|architecture| architecture.name == name).ok_or_else(|| {
@@ -23,18 +23,18 @@ pub fn architecture(name: &str, input: Shape, classes: usize) -> Result<Architec
     })
 }
 
-/// There is no table of this name.
+/// No table has this name.
 #[derive(Debug, PartialEq, thiserror::Error)]
 #[error("there is no network '{name}'; there are {}", known.join(", "))]
 pub struct UnknownArchitecture {
-    /// The name asked for.
+    /// The requested name.
     pub name: String,
-    /// The names that there are.
+    /// The known names.
     pub known: Vec<&'static str>,
 }
 
-/// The module of the paper's Figure 3, which halves the feature map: twice the convolution `conv` of `filters` filters, and
-/// beside it a 1x1 convolution.
+/// The residual module of the paper's Figure 3, which halves the feature map: two convolutions `conv` with `filters` filters,
+/// and a 1x1 convolution as the shortcut.
 #[rustfmt::skip] // A table: one step a line.
 fn residual_module(filters: usize, conv: Layer) -> Layer {
     Residual {
@@ -75,7 +75,7 @@ pub fn mini_xception(input: Shape, classes: usize) -> Architecture {
 }
 
 /// The sequential fully convolutional network (paper, Section III, first model): nine convolutions
-/// and one that has a filter per class, "approximately 600,000 parameters".
+/// and one with a filter per class, "approximately 600,000 parameters".
 ///
 /// Right column: the side of the feature map for 48x48 pixels.
 #[rustfmt::skip] // A table: one layer a line.
@@ -98,8 +98,8 @@ pub fn sequential_fully_cnn(input: Shape, classes: usize) -> Architecture {
     }
 }
 
-/// A network that teaches the small ones (distillation), of six times mini-Xception's arithmetic: its residual modules, but of
-/// ordinary convolutions and with more filters.
+/// A teacher of the small networks (distillation), with six times the multiply-adds of mini-Xception. It has the same residual
+/// modules, but with ordinary convolutions and more filters.
 ///
 /// Right column: the side of the feature map for 48x48 pixels.
 #[rustfmt::skip] // A table: one layer a line.

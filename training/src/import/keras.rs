@@ -1,5 +1,5 @@
-//! Reads the HDF5 files that Keras 2 writes with `Model.save`: the architecture is JSON in the
-//! attribute `model_config`, the weights of layer L are in the group `model_weights/L`.
+//! Reads the HDF5 files that Keras 2 writes with `Model.save`. The architecture is JSON in the
+//! attribute `model_config`. The weights of layer L are in the group `model_weights/L`.
 
 use std::path::Path;
 
@@ -73,7 +73,7 @@ enum Activation {
     Softmax,
 }
 
-/// Reads a file. Layers that mini-Xception does not use are refused by name.
+/// Reads a file. Layers that mini-Xception does not have are refused by name.
 pub fn read(path: &Path) -> anyhow::Result<SourceNetwork> {
     let source_file = read_file(path)?;
     let file = Hdf5File::from_bytes(&source_file.bytes)?;
@@ -94,7 +94,7 @@ pub fn read(path: &Path) -> anyhow::Result<SourceNetwork> {
     Ok(SourceNetwork { input: input.context("there is no InputLayer")?, layers, files: vec![source_file] })
 }
 
-/// Appends one layer; two for a separable convolution, which is two convolutions here.
+/// Appends one layer. A separable convolution is appended as two convolutions.
 fn append_layer(layers: &mut Vec<SourceLayer>, file: &Hdf5File, layer: KerasLayer) -> anyhow::Result<()> {
     let KerasLayer { name, inbound_nodes, kind } = layer;
     ensure!(inbound_nodes.len() <= 1, "it is applied {} times", inbound_nodes.len());

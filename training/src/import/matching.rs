@@ -1,7 +1,7 @@
-//! Finds, for every node of a network, the layer of a foreign file that computes it.
+//! Finds for each node of a network the layer of an imported file that computes it.
 //!
-//! Layers are matched by what they compute and by what they take, from the image on, never by name
-//! or by order: a file with another network in it is refused, also when its tensors would fit.
+//! Layers are matched by their operations and inputs, starting at the image, and not by name or by
+//! order. So a file with another network is refused, even if its tensors would fit.
 
 use std::collections::BTreeMap;
 
@@ -14,8 +14,8 @@ use crate::weights::Weights;
 
 /// The weights of `layers` under the names of `network`.
 ///
-/// A batch normalization that the file has folded into its convolution becomes one that only adds
-/// what was left of it: scale 1, mean 0, variance 1 - epsilon.
+/// A batch normalization that the file has folded into its convolution is restored as one that only
+/// adds the folded bias: scale 1, mean 0, variance 1 - epsilon.
 pub fn weights_from_layers(network: &Network, layers: &[SourceLayer]) -> anyhow::Result<Weights> {
     let nodes = network.nodes();
     let mut tensors = BTreeMap::new();
@@ -39,8 +39,8 @@ pub fn weights_from_layers(network: &Network, layers: &[SourceLayer]) -> anyhow:
     Weights::new(network, tensors)
 }
 
-/// What was left of the batch normalization `node`, if the file has folded it into the convolution
-/// that precedes it.
+/// The bias that remains of the batch normalization `node`, if the file has folded it into the
+/// convolution before it.
 fn folded_offset<'a>(nodes: &[Node], node: &Node, inputs: &[&'a SourceLayer]) -> Option<&'a Array1<f32>> {
     match (node.op, &inputs.first()?.op, nodes[node.inputs[0]].op) {
         (Op::BatchNorm, SourceOp::Conv { offset, .. }, Op::Conv { bias: false, .. }) => offset.as_ref(),
@@ -58,7 +58,7 @@ fn find_layer<'a>(
     let normalized_next = nodes.iter().any(|next| next.op == Op::BatchNorm && next.inputs == [position]);
     let op_of = |layer: &SourceLayer| match layer.op.op(node.input_shape) {
         Op::Conv { filters, kernel, stride, pads, groups, bias } => {
-            // Before a batch normalization an offset is what is left of a folded one.
+            // A bias before a batch normalization is the rest of a folded one.
             let bias = bias && !normalized_next;
             Op::Conv { filters, kernel, stride, pads, groups, bias }
         }

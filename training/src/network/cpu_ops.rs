@@ -1,9 +1,9 @@
 //! The loops of [`kernels`](super::kernels) as operations that burn differentiates.
 //!
-//! burn's processor backend takes the gradient of a depth-wise convolution channel by channel, that of any other convolution
-//! by one with a window as large as the image, a batch normalization in a dozen passes over memory, and a max-pooling element
-//! by element: together that was most of a training's time. On any other backend, and where no gradient is wanted, burn's own
-//! operations are used.
+//! burn's CPU backend computes the gradient of a depth-wise convolution channel by channel, that of any other convolution by a
+//! convolution with a window as large as the image, a batch normalization in a dozen passes over memory, and a max-pooling
+//! element by element. Together these were most of a training's time. Other backends, and passes without gradient, use burn's
+//! own operations.
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
@@ -18,10 +18,10 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::kernels::{Maps, Window, batch_norm, conv, depthwise, max_pool};
 
-/// Data of a tensor on the processor.
+/// Data of a tensor on the CPU.
 type CpuTensor = FloatTensor<Flex>;
 
-/// The tensor's part in the differentiation, if it is on the processor and has one.
+/// The tensor's node in the autodiff graph, if it is on the CPU and has one.
 fn tracked<const D: usize>(tensor: &Tensor<D>) -> Option<FloatTensor<Autodiff<Flex>>> {
     tensor.clone().try_into_primitive::<Autodiff<Flex>>().ok()
 }
@@ -97,7 +97,8 @@ impl Backward<Flex, 2> for ConvStep {
     }
 }
 
-/// Batch normalization as `layer` says; with gradients, that means by the batch, whose statistics move the layer's own.
+/// Batch normalization by `layer`. With gradients, it uses the statistics of the batch and updates the running ones of the
+/// layer.
 pub fn batch_norm(layer: &BatchNorm, x: Tensor<4>) -> Tensor<4> {
     let (Some(x), Some(scale), Some(bias)) = (tracked(&x), tracked(&layer.gamma.val()), tracked(&layer.beta.val()))
     else {
@@ -209,7 +210,7 @@ mod tests {
 
     use super::*;
 
-    /// Values without a pattern that a mistake in rows, columns or channels would leave alone.
+    /// Values without a pattern, so that a mistake in rows, columns or channels changes the result.
     fn tensor<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
         let count: usize = shape.iter().product();
         let values: Vec<f32> = (0..count).map(|it| ((it * it + 3 * it) as f32).sin()).collect();
@@ -227,7 +228,7 @@ mod tests {
         let (even, uneven) =
             (Pads { top: 1, left: 1, bottom: 1, right: 1 }, Pads { top: 1, left: 0, bottom: 2, right: 3 });
         let depthwise = [(3, 1, even), (4, 1, uneven), (2, 1, Pads::default())].map(|window| (window, 3, 3));
-        // Pointwise, pointwise with a stride, and windows that leave pixels out at the end.
+        // Pointwise, pointwise with a stride, and windows that skip pixels at the end.
         let dense = [(1, 1, Pads::default()), (1, 2, Pads::default()), (3, 2, even), (4, 3, uneven), (2, 1, uneven)];
         for ((kernel, stride, pads), filters, groups) in depthwise.into_iter().chain(dense.map(|window| (window, 5, 1)))
         {

@@ -1,4 +1,4 @@
-//! Any network of the library as a module that burn trains.
+//! A network as a module that burn trains.
 
 mod cpu_ops;
 mod kernels;
@@ -20,10 +20,10 @@ use rand_chacha::ChaCha8Rng;
 use crate::weights::Weights;
 use kernels::Window;
 
-/// By how much a batch's statistics move the running ones: 1 - the momentum of Keras, with which the authors trained.
+/// Weight of a batch's statistics in the running ones: 1 - the momentum of Keras, with which the authors trained.
 const BATCH_NORM_MOMENTUM: f64 = 0.01;
 
-/// The weights of a network, on a device, as burn trains them: a layer for each node that has weights, in their order.
+/// The weights of a network on a device, as burn trains them: a layer for each node with weights, in their order.
 #[derive(Module, Debug)]
 pub struct TrainableNetwork {
     layers: Vec<Layer>,
@@ -42,7 +42,7 @@ struct Conv {
 }
 
 impl TrainableNetwork {
-    /// Brings weights to a device. Gradients are taken where that is an autodiff device.
+    /// Copies weights to a device. Gradients are computed where it is an autodiff device.
     pub fn from_weights(network: &Network, weights: &Weights, device: &Device) -> anyhow::Result<Self> {
         let mut loader = Loader { weights, device, parameter_count: 0 };
         let layers = network.nodes().iter().map(|node| loader.layer(node));
@@ -50,7 +50,7 @@ impl TrainableNetwork {
         Ok(Self { layers: layers? })
     }
 
-    /// Brings the weights back.
+    /// Copies the weights back.
     pub fn to_weights(&self, network: &Network) -> anyhow::Result<Weights> {
         let mut tensors = BTreeMap::new();
         for (node, layer) in network.nodes().iter().filter(|node| has_weights(node)).zip(&self.layers) {
@@ -78,9 +78,9 @@ impl TrainableNetwork {
         Weights::new(network, tensors)
     }
 
-    /// What goes into the network's softmax, `[batch, classes]`, for images `[batch, channels, height, width]` in -1 to 1.
+    /// The logits of the network, `[batch, classes]`, for images `[batch, channels, height, width]` in -1 to 1.
     ///
-    /// With `dropout`, its numbers decide what is dropped out; without it, nothing is.
+    /// `dropout` has the random numbers for dropout. Without it, nothing is dropped out.
     pub fn logits(
         &self,
         network: &Network,
@@ -92,7 +92,7 @@ impl TrainableNetwork {
             bail!("{} does not end with a softmax", network.name());
         };
         let mut layers = self.layers.iter();
-        // A value is let go with the last node that takes it, so that the next operation may work in its place.
+        // A value is released with the last node that uses it, so that the next operation can work in place.
         let mut uses_left: Vec<_> = (0..nodes.len()).map(|position| uses(nodes, position)).collect();
         let mut values: Vec<Option<Tensor<4>>> = vec![None; nodes.len()];
         let mut images = Some(images);
@@ -120,7 +120,7 @@ impl TrainableNetwork {
         Ok(last.flatten(1, 3))
     }
 
-    /// Moves every weight and running statistic of `self` by the fraction `step` of the way to those of `other`.
+    /// Moves each weight and running statistic of `self` by the fraction `step` towards those of `other`.
     pub fn move_towards(self, other: &Self, step: f64) -> Self {
         let layers = self.layers.into_iter().zip(&other.layers).map(|(layer, other)| match (layer, other) {
             (Layer::Conv(conv), Layer::Conv(other)) => Layer::Conv(Conv {
@@ -130,7 +130,7 @@ impl TrainableNetwork {
             (Layer::BatchNorm(mut norm), Layer::BatchNorm(other)) => {
                 norm.gamma = moved(norm.gamma, &other.gamma, step);
                 norm.beta = moved(norm.beta, &other.beta, step);
-                // Not `update`, whose value is seen only after the next one.
+                // Not `update`, whose value is visible only after the next update.
                 let moved = |running: &RunningState<Tensor<1>>, other: &RunningState<Tensor<1>>| {
                     RunningState::new(between(running.value_sync(), other.value_sync(), step))
                 };
@@ -197,7 +197,7 @@ impl Loader<'_> {
         })
     }
 
-    /// Numbered, so that an optimizer's record finds its parameters in another process.
+    /// Numbered ids, so that an optimizer's record finds its parameters in another process.
     fn parameter<const D: usize>(&mut self, node: &Node, suffix: &str) -> anyhow::Result<Param<Tensor<D>>> {
         self.parameter_count += 1;
         let tensor = self.tensor(node, suffix)?;
@@ -212,8 +212,8 @@ impl Loader<'_> {
     }
 }
 
-/// Zero in the place of the share `rate` of the values, and the others so much larger that their mean stays. burn's own draws
-/// from one generator for the whole process, so that a training could not be repeated.
+/// Dropout: sets the share `rate` of the values to 0 and scales the others, so that the mean stays. burn's own dropout uses one
+/// generator for the whole process, so a training would not be repeatable.
 fn dropped_out(x: Tensor<4>, rate: f32, numbers: &mut ChaCha8Rng) -> Tensor<4> {
     let kept = 1.0 / (1.0 - rate);
     let factor = || if numbers.random::<f32>() < rate { 0.0 } else { kept };
@@ -222,7 +222,7 @@ fn dropped_out(x: Tensor<4>, rate: f32, numbers: &mut ChaCha8Rng) -> Tensor<4> {
     x * factors
 }
 
-/// What a node that has one input computes.
+/// The result of a node with one input.
 fn apply(node: &Node, layer: Option<&Layer>, x: Tensor<4>) -> anyhow::Result<Tensor<4>> {
     Ok(match (node.op, layer) {
         (Op::Conv { kernel, stride, pads, groups, .. }, Some(Layer::Conv(conv))) => {

@@ -1,4 +1,4 @@
-//! Refuses recipes that no training could follow, and names the field.
+//! Refuses recipes with invalid values, and names the field.
 
 use std::ops::RangeInclusive;
 
@@ -9,7 +9,7 @@ use face_attributes_tools::dataset::Format;
 use super::{Augmentation, Balance, Distillation, Figure, Recipe, Schedule};
 
 impl Recipe {
-    /// Whether each value is in its range, and the values fit each other.
+    /// Checks that each value is in its range, and that the values are consistent.
     pub(super) fn check(&self) -> anyhow::Result<()> {
         let counts = [
             ("side_px", self.side_px, MAX_INPUT_SIDE_PX),
@@ -51,7 +51,7 @@ impl Recipe {
         }
     }
 
-    /// Where the last epoch's network is the model, nothing may depend on which epoch is the best.
+    /// Where the last epoch's network is the model, nothing may depend on the best epoch.
     fn check_choice(&self) -> anyhow::Result<()> {
         if self.choose_by != Figure::Last {
             return Ok(());

@@ -1,4 +1,4 @@
-//! What a recipe that leaves a field out means: the values of the paper and of its authors' published code.
+//! Defaults of the fields of a recipe: the values of the paper and of its authors' published code.
 
 use std::collections::BTreeMap;
 

@@ -12,63 +12,64 @@ use face_attributes_tools::dataset::{DatasetSpec, Format, HeldOut, Usage};
 use face_attributes_tools::task::Task;
 use serde::{Deserialize, Serialize};
 
-/// What is trained, on what and how. Everything but the task has a default: the paper's recipe for mini-Xception.
+/// The network, the data and the method of a training. All fields but the task have a default: the paper's recipe for
+/// mini-Xception.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
-    /// What the network decides: `emotion` or `gender`.
+    /// Task of the network: `emotion` or `gender`.
     pub task: Task,
-    /// Name of the network, one of the library's tables.
+    /// Name of the network in `src/architecture/tables.rs`.
     #[serde(default = "defaults::architecture")]
     pub architecture: String,
-    /// Side of the square grey image that the network takes, in pixels.
+    /// Side of the square grey input image of the network, in pixels.
     #[serde(default = "defaults::side_px")]
     pub side_px: usize,
-    /// Where the weights start: an ONNX file of this project with the same network. Without it, they are random.
+    /// Initial weights: an ONNX file of this project with the same network. Without it, they are random.
     #[serde(default)]
     pub initial_weights: Option<PathBuf>,
     /// Terms under which the weights may be used; written into the model.
     #[serde(default)]
     pub license: Option<String>,
-    /// Number that every random draw derives from.
+    /// Seed of all random numbers.
     #[serde(default)]
     pub seed: u64,
     /// The images.
     #[serde(default)]
     pub data: DataRecipe,
-    /// What is done to an image each time it is shown.
+    /// Random changes of an image each time it is shown.
     #[serde(default)]
     pub augmentation: Augmentation,
-    /// Most passes over the training images.
+    /// Largest number of passes over the training images.
     #[serde(default = "defaults::epochs")]
     pub epochs: usize,
     /// Number of images per step.
     #[serde(default = "defaults::batch_size")]
     pub batch_size: usize,
-    /// Step size of Adam (Kingma and Ba 2014) at the start.
+    /// Initial learning rate of Adam (Kingma and Ba 2014).
     #[serde(default = "defaults::learning_rate")]
     pub learning_rate: f64,
-    /// What becomes of the learning rate.
+    /// Schedule of the learning rate.
     #[serde(default)]
     pub schedule: Schedule,
-    /// Share of the truth that is spread evenly over all classes, 0 to 1 (Szegedy et al. 2016).
+    /// Label smoothing: the share of the target that is spread evenly over all classes, 0 to 1 (Szegedy et al. 2016).
     #[serde(default)]
     pub label_smoothing: f64,
-    /// Networks whose answers are learned beside the labels. Without it, only the labels are.
+    /// Networks whose answers are learned beside the labels. Without it, only the labels are learned.
     #[serde(default)]
     pub distillation: Option<Distillation>,
     /// Factors of the sum of squared weights in the loss, by the name of a convolution. Without it, mini-Xception has the
-    /// paper's, 0.01 for `conv_1` and `conv_2`, and another network none.
+    /// paper's factors, 0.01 for `conv_1` and `conv_2`, and another network has none.
     #[serde(default)]
     pub l2_penalty: Option<BTreeMap<String, f64>>,
-    /// Keep a running average of the weights, in which each step weighs `1 - average_decay`, and validate and export that
-    /// (Polyak and Juditsky 1992). Without it, the weights themselves are used.
+    /// Decay of a running average of the weights, in which each step has the weight `1 - average_decay`. The average is
+    /// validated and exported (Polyak and Juditsky 1992). Without it, the weights themselves are used.
     #[serde(default)]
     pub average_decay: Option<f64>,
-    /// The figure on the validation images by which the best epoch is chosen, the learning rate reduced, and training ended.
+    /// The figure on the validation images that selects the best epoch, reduces the learning rate and ends the training.
     #[serde(default)]
     pub choose_by: Figure,
-    /// Training ends where more epochs than this have not brought a better one. Without it, all epochs are run.
+    /// Training ends after more epochs than this without a better one. Without it, all epochs are run.
     #[serde(default = "defaults::early_stopping_patience")]
     pub early_stopping_patience: Option<usize>,
 }
@@ -77,23 +78,22 @@ pub struct Recipe {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataRecipe {
-    /// Which images they are and on what terms they may be used; written into the model.
+    /// Name and terms of the images; written into the model.
     pub description: Option<String>,
-    /// How the images are labelled: folders, fer2013 (of which the part Training is taken), utkface or imdb-wiki.
+    /// Form of the labels: folders, fer2013 (of which the part Training is used), utkface or imdb-wiki.
     pub format: Format,
     /// Smallest age in years, for utkface.
     pub min_age_years: u32,
-    /// Which images weigh more than others in what is minimized.
+    /// Weights of the images in the loss.
     pub balance: Balance,
-    /// Share of the images that are kept for validation, 0 to 0.9, or from one to another as `0.25..0.5`; which ones, only
-    /// their file names decide.
+    /// Share of the images for validation, 0 to 0.9, or a range as `0.25..0.5`. The file names decide which images are in it.
     pub validation_fraction: HeldOut,
-    /// What is added around a validation image on each side, as a fraction of its longer side, by continuing its border.
+    /// Margin around a validation image on each side, as a fraction of its longer side. Its border is replicated.
     pub validation_margin: f64,
 }
 
 impl DataRecipe {
-    /// The images at `path`, those for validation included.
+    /// The images at `path`, including those for validation.
     pub fn spec(&self, path: &Path) -> DatasetSpec {
         DatasetSpec {
             path: path.to_owned(),
@@ -105,46 +105,47 @@ impl DataRecipe {
     }
 }
 
-/// Which images weigh more than others. Rare ones weigh more, the mean weight is 1.
+/// Weights of the images. Rare images have a higher weight; the mean weight is 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Balance {
-    /// All weigh the same.
+    /// All images have the same weight.
     #[default]
     Images,
-    /// Each class weighs the same.
+    /// Each class has the same total weight.
     Classes,
-    /// Each class of each race weighs the same (UTKFace only), so that a race with few images counts as much as one with many.
+    /// Each class of each race has the same total weight (UTKFace only), so that a race with few images counts as much as the
+    /// others.
     RacesAndClasses,
 }
 
-/// What is done to an image each time it is shown, each amount drawn evenly and anew. Lengths are fractions of the side of
-/// the square that is cut out.
+/// Random changes of an image each time it is shown. Amounts are drawn from uniform distributions. Lengths are fractions of the
+/// side of the cropped square.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Augmentation {
-    /// Least and largest margin around the image, as `validation_margin`.
+    /// Smallest and largest margin around the image, in the unit of `validation_margin`.
     pub margin: [f64; 2],
     /// Largest rotation to either side, in degrees.
     pub rotation_degrees: f64,
     /// Largest shift along each axis.
     pub shift: f64,
-    /// Largest share by which the image grows or shrinks.
+    /// Largest relative change of the image's size.
     pub zoom: f64,
-    /// Largest change of brightness; 1 is from black to white.
+    /// Largest change of brightness; 1 is the range from black to white.
     pub brightness: f64,
-    /// Largest share by which the contrast grows or shrinks.
+    /// Largest relative change of the contrast.
     pub contrast: f64,
-    /// Least and largest amount of sharpening, for images that are softer than those to come: how many times what a blur takes
-    /// away (Gaussian, of 0.6 pixels of the image, scaled down to about twice `side_px` where it is larger) is added. Below 0,
-    /// the image is blurred. Validation images are taken as they are.
+    /// Smallest and largest amount of sharpening, for training images that are softer than those in use. The amount is a factor
+    /// of the difference from a blurred image (Gaussian of 0.6 pixels; a larger image is scaled down to about twice `side_px`
+    /// first). A negative amount blurs. Validation images are not sharpened.
     pub sharpness: [f64; 2],
-    /// Whether every other image is mirrored.
+    /// Whether an image is mirrored with probability 0.5.
     pub mirror: bool,
 }
 
-/// Networks whose answers are learned beside the labels (Hinton, Vinyals, Dean 2015). They are asked once, before the first
-/// epoch: an image's target is the same however it is augmented.
+/// Networks whose answers are learned beside the labels (Hinton, Vinyals, Dean 2015). They answer once, before the first epoch.
+/// So an image has the same target in each augmentation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Distillation {
@@ -152,27 +153,27 @@ pub struct Distillation {
     pub teachers: Vec<PathBuf>,
     /// Number of augmented views of an image over which a teacher's probabilities are averaged.
     pub views: u32,
-    /// Share of the target that the teachers' answer makes up, 0 to 1; the label makes up the rest.
+    /// Share of the teachers' answer in the target, 0 to 1; the label has the rest.
     pub weight: f64,
-    /// Flattens the teachers' probabilities where it is above 1.
+    /// Temperature of the teachers' probabilities; above 1, it flattens them.
     #[serde(default = "defaults::temperature")]
     pub temperature: f64,
 }
 
-/// What becomes of the learning rate.
+/// Schedule of the learning rate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Schedule {
-    /// It stays.
+    /// It is constant.
     Constant,
-    /// It is multiplied by `factor` whenever more than `patience` epochs have not brought a better figure.
+    /// It is multiplied by `factor` after more than `patience` epochs without a better figure.
     ReduceOnPlateau {
-        /// What it is multiplied by.
+        /// Factor of the learning rate.
         factor: f64,
         /// Number of epochs.
         patience: usize,
     },
-    /// It rises evenly over the first `warmup_epochs` and then falls along half a cosine to 0 at the last epoch's end
+    /// It rises linearly over the first `warmup_epochs` and then falls along half a cosine to 0 at the end of the last epoch
     /// (Loshchilov and Hutter 2017).
     Cosine {
         /// Number of epochs.
@@ -184,14 +185,13 @@ pub enum Schedule {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Figure {
-    /// Cross-entropy, without label smoothing; the smaller the better.
+    /// Cross-entropy without label smoothing; smaller is better.
     #[default]
     Loss,
     /// Share of right answers.
     Accuracy,
-    /// None: the last epoch is the best. For a schedule that ends at 0, and where the initial weights have seen the
-    /// validation images, on which they look better than they are. Needs a constant or cosine `schedule` and no
-    /// `early_stopping_patience`.
+    /// None: the last epoch is the best. For a schedule that ends at 0, and for initial weights that have learned from the
+    /// validation images. Requires a constant or cosine `schedule` and no `early_stopping_patience`.
     Last,
 }
 

@@ -1,4 +1,4 @@
-//! Batches of augmented images, made by a thread of its own while the network learns.
+//! Batches of augmented images, which a separate thread prepares while the network learns.
 
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::{Builder, Scope};
@@ -12,16 +12,16 @@ use crate::data::Dataset;
 use crate::random::{Purpose, numbers};
 use crate::recipe::Recipe;
 
-/// Number of batches that wait at most.
+/// Largest number of waiting batches.
 const QUEUE_LENGTH: usize = 4;
 
-/// Some images with their classes.
+/// A number of images with their classes.
 pub struct Batch {
     /// Pixels in -1 to 1, image by image, row by row.
     pub pixels: Vec<f32>,
     /// Positions of the classes.
     pub classes: Vec<usize>,
-    /// What the probabilities should be, image by image: rows of [`Targets`].
+    /// Target probabilities, image by image: rows of [`Targets`].
     pub targets: Vec<f32>,
 }
 

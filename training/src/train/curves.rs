@@ -1,4 +1,4 @@
-//! The picture of a training: loss and accuracy by epoch.
+//! Learning curves: loss and accuracy by epoch.
 
 use std::ops::Range;
 use std::path::Path;
@@ -57,7 +57,7 @@ fn draw_chart<'a>(area: &Area<'a>, title: &str, points: &[(usize, f64, f64)]) ->
     chart.configure_series_labels().label_font(style(TEXT_PX, INK)).background_style(WHITE).draw()
 }
 
-/// A range that holds all values, with some room.
+/// A range that contains all values, with some space around them.
 fn value_range(points: &[(usize, f64, f64)]) -> Range<f64> {
     let values = || points.iter().flat_map(|point| [point.1, point.2]);
     let (least, largest) = (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max));
@@ -73,7 +73,7 @@ mod tests {
 
     use super::*;
 
-    // Of two epochs alike, the curves are level: which is above tells which is which.
+    // Two equal epochs give horizontal curves, so their heights identify them.
     #[test]
     fn the_curves_are_what_they_are_called() {
         let metrics = |epoch| EpochMetrics {
@@ -96,7 +96,7 @@ mod tests {
             };
             HEIGHT_PX - (0..HEIGHT_PX).find(is_color).unwrap()
         };
-        // A little beside the middle of each chart, where no grid line, no point and no legend is.
+        // Near the middle of each chart, without a grid line, point or legend.
         let [loss, accuracy] = [WIDTH_PX / 4 + 40, 3 * WIDTH_PX / 4 + 40];
         assert!(height_of(TRAINING, loss) > height_of(VALIDATION, loss));
         assert!(height_of(TRAINING, accuracy) > height_of(VALIDATION, accuracy));

@@ -1,4 +1,4 @@
-//! A network that learns: one step, one validation, one checkpoint.
+//! A network in training: one step, one validation, one checkpoint.
 
 use anyhow::Context;
 use burn::module::Module;
@@ -17,13 +17,13 @@ use crate::random::{Purpose, numbers};
 use crate::recipe::Recipe;
 use crate::weights::Weights;
 
-/// The epsilon of Keras' Adam. burn's is larger.
+/// The epsilon of Keras' Adam. That of burn is larger.
 const ADAM_EPSILON: f32 = 1e-7;
 
 /// Number of images that are validated at a time.
 const VALIDATION_BATCH_SIZE: usize = 64;
 
-/// A network that learns.
+/// A network in training.
 pub struct Learner<'a> {
     recipe: &'a Recipe,
     network: &'a Network,
@@ -35,11 +35,11 @@ pub struct Learner<'a> {
     pub state: State,
 }
 
-/// All that a [`Learner`] is made of.
+/// The complete state of a [`Learner`].
 pub struct Snapshot {
-    /// The weights that the optimizer moves.
+    /// The weights that the optimizer changes.
     pub weights: Weights,
-    /// Their running average, if the recipe wants one.
+    /// Their running average, if the recipe has one.
     pub average: Option<Weights>,
     /// The optimizer's record in burn's format.
     pub optimizer: Vec<u8>,
@@ -49,7 +49,7 @@ pub struct Snapshot {
 
 /// Figures of one step.
 pub struct Step {
-    /// Mean over the batch of what is minimized.
+    /// Mean loss over the batch.
     pub loss: f64,
     /// Number of right answers.
     pub right: usize,
@@ -79,7 +79,7 @@ impl<'a> Learner<'a> {
         })
     }
 
-    /// A learner that goes on where `snapshot` was taken.
+    /// A learner that is resumed from `snapshot`.
     pub fn resume(recipe: &'a Recipe, network: &'a Network, snapshot: Snapshot) -> anyhow::Result<Self> {
         let mut learner = Self::new(recipe, network, &snapshot.weights)?;
         if let Some(average) = &snapshot.average {
@@ -92,7 +92,7 @@ impl<'a> Learner<'a> {
         Ok(learner)
     }
 
-    /// What is needed to go on from here.
+    /// The state to resume from.
     pub fn snapshot(&self) -> anyhow::Result<Snapshot> {
         let average = self.average.as_ref().map(|average| average.to_weights(self.network));
         Ok(Snapshot {
@@ -108,7 +108,8 @@ impl<'a> Learner<'a> {
         self.average.as_ref().unwrap_or(&self.learning).to_weights(self.network)
     }
 
-    /// Learns from a batch, after the fraction `progress` of the epoch `epoch`, as its step `number`, both from 0.
+    /// Learns from a batch. `number` is the step of the epoch `epoch`, both from 0, and `progress` the fraction of the epoch
+    /// before it.
     pub fn step(&mut self, batch: Batch, epoch: u32, number: u32, progress: f64) -> anyhow::Result<Step> {
         let device = self.device.clone().autodiff();
         let images = self.images(batch.pixels, batch.classes.len(), &device);
@@ -166,7 +167,7 @@ fn optimizer() -> ModuleOptimizer {
     AdamConfig::new().with_epsilon(ADAM_EPSILON).init()
 }
 
-/// Where networks are trained.
+/// The device for training.
 fn device() -> Device {
     #[cfg(feature = "cuda")]
     return Device::cuda(0);
@@ -184,7 +185,7 @@ fn scalar(tensor: Tensor<1>) -> anyhow::Result<f32> {
     values(tensor)?.first().copied().context("an empty tensor")
 }
 
-/// Positions of the largest values of each row.
+/// Position of the largest value of each row.
 fn most_probable(logits: Tensor<2>) -> anyhow::Result<Vec<usize>> {
     let [_, class_count] = logits.dims();
     let position = |row: &[f32]| row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(class, _)| class);

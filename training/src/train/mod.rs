@@ -1,4 +1,4 @@
-//! The subcommand `train`: a network learns from labelled images, by a recipe.
+//! The subcommand `train`: trains a network on labelled images by a recipe.
 
 mod batches;
 mod curves;
@@ -26,12 +26,12 @@ pub use run_folder::RunFolder;
 use targets::Targets;
 use training::Training;
 
-/// What is trained, on which images.
+/// The recipe and the images of a training.
 #[derive(clap::Args)]
 pub struct Inputs {
     /// The recipe, a YAML file.
     pub recipe: PathBuf,
-    /// Folder with the images, or FER-2013's table, as the recipe's data.format says.
+    /// Folder with the images, or FER-2013's table, by the recipe's data.format.
     #[arg(long, value_name = "DATA")]
     pub data: PathBuf,
     #[command(flatten)]
@@ -43,7 +43,7 @@ pub struct Inputs {
 pub struct Arguments {
     #[command(flatten)]
     inputs: Inputs,
-    /// Folder of the run. Where the same training left one, it goes on from there.
+    /// Folder of the run. An existing run of the same training is resumed.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 }
@@ -53,7 +53,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     train_by(&Recipe::read(&arguments.inputs.recipe)?, &arguments.inputs, &arguments.out)
 }
 
-/// Trains by a recipe on the images of `inputs` until its end, or goes on where a training by the same one was killed.
+/// Trains by a recipe on the images of `inputs` until its end. Resumes a training by the same recipe that was killed.
 pub fn train_by(recipe: &Recipe, inputs: &Inputs, out: &Path) -> anyhow::Result<()> {
     let input = Shape { channels: 1, height: recipe.side_px, width: recipe.side_px };
     let table = architecture(&recipe.architecture, input, recipe.task.labels().len())?;
@@ -105,7 +105,7 @@ fn train<A: Attribute>(
         learner,
         options,
     };
-    // Killed between the last checkpoint and its figures, a training is finished, but for these.
+    // A training that was killed between its last checkpoint and its figures lacks only the figures.
     training.write_figures()?;
     while !training.learner.state.is_finished(recipe) {
         training.epoch::<A>()?;
@@ -118,7 +118,7 @@ fn train<A: Attribute>(
     Ok(())
 }
 
-/// What is to be learned; asks the teachers, if the recipe has some that were not asked before.
+/// The targets. Runs the teachers, if the recipe has some whose answers are not stored yet.
 fn targets<A: Attribute>(
     recipe: &Recipe,
     dataset: &Dataset,
@@ -141,10 +141,10 @@ fn targets<A: Attribute>(
     Ok(Targets::new(dataset, recipe, class_count, Some(&answers)))
 }
 
-/// What a training starts from.
+/// The initial weights of a training.
 struct InitialWeights {
     weights: Weights,
-    /// Checksum of the file that they are in, `None` where they are random.
+    /// Checksum of their file, `None` where they are random.
     sha256: Option<String>,
 }
 
@@ -176,7 +176,7 @@ mod tests {
 
     const SIDE_PX: usize = 8;
 
-    /// Images of one shade each: bright ones for one class, dark ones for the other.
+    /// Images of one shade each: bright for one class, dark for the other.
     fn shades() -> TempDir {
         let folder = tempfile::tempdir().unwrap();
         for (class, shade) in [("woman", 180), ("man", 60)] {
@@ -194,14 +194,14 @@ mod tests {
         Shape { channels: 1, height: SIDE_PX, width: SIDE_PX }
     }
 
-    /// How far the training has come that left the folder `out`.
+    /// The state of the training in the folder `out`.
     fn state(out: &Path, recipe: &Recipe, table: &Architecture) -> State {
         let checksums = fs::read_to_string(out.join("data.sha256")).unwrap();
         let folder = RunFolder::open(out, recipe, &checksums).unwrap();
         folder.read_checkpoint(&Network::build(table).unwrap()).unwrap().unwrap().state
     }
 
-    /// Trains a network; gives the figures and the model's answers for black and for white.
+    /// Trains a network. Returns the figures and the model's answers for black and for white.
     fn trained(table: &Architecture, learning_rate: f64, epochs: usize) -> (State, [Vec<f32>; 2]) {
         let (data, out) = (shades(), tempfile::tempdir().unwrap());
         let recipe = format!(
@@ -215,15 +215,15 @@ mod tests {
         (state, [40, 200].map(|shade| model.run(&[shade; SIDE_PX * SIDE_PX]).unwrap()))
     }
 
-    /// Whether the last epoch was better than the first, and the robot's answers are right. Of the validation images: what is
-    /// dropped out makes the training loss of so few images a matter of chance.
+    /// Whether the last epoch is better than the first, and the robot's answers are right. It compares the validation images,
+    /// because dropout makes the training loss of so few images random.
     fn assert_learned((state, [dark, bright]): (State, [Vec<f32>; 2])) {
         let [first, .., last] = &state.epochs[..] else { panic!("{state:?}") };
         assert!(last.validation_loss < first.validation_loss && last.validation_accuracy > 0.9, "{state:?}");
         assert!(bright[0] > 0.5 && dark[1] > 0.5, "{dark:?} {bright:?}");
     }
 
-    // A network that nothing but this table knows of.
+    // A network that only this table defines.
     fn of_this_test() -> Architecture {
         let conv = |filters| Conv { filters, kernel: 3, stride: 1, padding: Same, bias: true };
         let separable = SeparableConv { filters: 6, kernel: 4, padding: Same, bias: true };
@@ -244,7 +244,7 @@ mod tests {
         }
     }
 
-    // In the first epoch the only step has the learning rate 0, in the second one that no network survives.
+    // In the first epoch, the only step has the learning rate 0. In the second, the rate makes every network diverge.
     #[test]
     fn a_training_that_diverges_stops_and_leaves_the_epochs_before() {
         for figure in ["loss", "accuracy", "last"] {
@@ -254,7 +254,7 @@ mod tests {
                  schedule: !cosine {{warmup_epochs: 1}}, choose_by: {figure}, data: {{validation_fraction: 0.2}}}}"
             );
             let recipe: Recipe = serde_yaml::from_str(&recipe).unwrap();
-            // The second time it goes on from the first epoch's checkpoint.
+            // The second time, it resumes from the first epoch's checkpoint.
             for _ in 0..2 {
                 let result = train::<Gender>(&recipe, &table, data.path(), out.path(), ProgressOptions::default());
                 let message = result.unwrap_err().to_string();
@@ -271,7 +271,7 @@ mod tests {
         assert_learned(trained(&of_this_test(), 3e-3, 8));
     }
 
-    // The labels are exchanged: what the student gets right, it has from the teacher.
+    // The labels are exchanged, so the student learns right answers only from the teacher.
     #[test]
     fn a_student_learns_what_its_teacher_answers() {
         let network = of_this_test();

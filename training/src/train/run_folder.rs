@@ -1,4 +1,4 @@
-//! The folder that a training leaves, written so that a kill at any moment leaves it usable.
+//! The folder of a training. It stays usable when the training is killed at any moment.
 
 use std::fs;
 use std::io::{ErrorKind, Write};
@@ -25,13 +25,13 @@ impl RunFolder {
     pub const CONFUSION_MATRIX: &'static str = "confusion_matrix.png";
     /// Loss and accuracy by epoch.
     pub const LEARNING_CURVES: &'static str = "learning_curves.png";
-    /// What the teachers answer on the training images.
+    /// The answers of the teachers on the training images.
     pub const TEACHERS: &'static str = "teachers.csv";
-    /// Which files the teachers are.
+    /// The files of the teachers.
     pub const TEACHERS_CHECKSUMS: &'static str = "teachers.sha256";
-    /// Which file the weights that a training starts from are in.
+    /// The file of the initial weights.
     pub const INITIAL_WEIGHTS_CHECKSUM: &'static str = "initial_weights.sha256";
-    /// What names of files begin with while they are written.
+    /// Prefix of the names of files while they are written.
     const PARTIAL: &'static str = "partial_";
     /// The recipe with all its defaults.
     pub const RECIPE: &'static str = "recipe.yaml";
@@ -44,7 +44,7 @@ impl RunFolder {
     const OPTIMIZER: &'static str = "optimizer.bpk";
     const STATE: &'static str = "state.yaml";
 
-    /// Opens a folder for a training of `recipe` on files with `checksums`: a new one, or one that the same training left.
+    /// Opens a folder for a training of `recipe` on files with `checksums`: a new one, or one of the same training.
     pub fn open(path: &Path, recipe: &Recipe, checksums: &str) -> anyhow::Result<Self> {
         let folder = Self(path.to_owned());
         let checkpoints = path.join(Self::CHECKPOINTS);
@@ -55,7 +55,7 @@ impl RunFolder {
         Ok(folder)
     }
 
-    /// Writes `text` into the file `name`, or makes sure that this is in it; `what` it tells of.
+    /// Writes `text` into the file `name`, or checks that the existing file contains it. `what` describes it for errors.
     pub fn expect_or_write(&self, name: &str, text: &str, what: &str) -> anyhow::Result<()> {
         let path = self.path(name);
         match fs::read_to_string(&path) {
@@ -70,7 +70,7 @@ impl RunFolder {
         }
     }
 
-    /// Removes what a kill left half written.
+    /// Removes files that a kill left incomplete.
     fn remove_partial(&self) -> anyhow::Result<()> {
         let entries = fs::read_dir(&self.0).with_context(|| format!("cannot read {}", self.0.display()))?;
         for entry in entries {
@@ -90,11 +90,11 @@ impl RunFolder {
         self.0.join(name)
     }
 
-    /// Writes a file under another name with `write`, then puts it in the place of the one that may be there.
+    /// Writes a file under another name with `write`, then renames it, which replaces an existing one.
     pub fn replace(&self, name: &str, write: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
-        // The ending stays: it tells OpenCV the format.
+        // The ending stays, because OpenCV takes the format from it.
         let partial = self.path(&format!("{}{name}", Self::PARTIAL));
-        // Through to the disk: the name must not get there before its content.
+        // Flushed to the disk, so that the name does not get there before the content.
         let sync = || fs::File::open(&partial)?.sync_all();
         let written = write(&partial).and_then(|()| Ok(sync().and_then(|()| fs::rename(&partial, self.path(name)))?));
         written.with_context(|| format!("cannot write {}", self.path(name).display()))
@@ -109,7 +109,7 @@ impl RunFolder {
         })
     }
 
-    /// Writes a checkpoint and removes the ones before it.
+    /// Writes a checkpoint and removes earlier ones.
     pub fn write_checkpoint(&self, network: &Network, task: Task, snapshot: &Snapshot) -> anyhow::Result<()> {
         let checkpoints = self.path(Self::CHECKPOINTS);
         let before = self.checkpoints()?;
@@ -150,7 +150,7 @@ impl RunFolder {
         }))
     }
 
-    /// Complete checkpoints, the newest last.
+    /// Complete checkpoints; the newest is the last.
     fn checkpoints(&self) -> anyhow::Result<Vec<PathBuf>> {
         let folder = self.path(Self::CHECKPOINTS);
         let entries = fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
@@ -160,7 +160,7 @@ impl RunFolder {
     }
 }
 
-/// Writes a file through to the disk: a checkpoint's name must not get there before its content.
+/// Writes a file and flushes it to the disk, so that a checkpoint's name does not get there before its content.
 fn write_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let written = || {
         let mut file = fs::File::create(path)?;

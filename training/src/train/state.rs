@@ -1,14 +1,14 @@
-//! How far a training has come, and what follows from it.
+//! The state of a training, with learning rate, best epoch and end.
 
 use anyhow::ensure;
 use serde::{Deserialize, Serialize};
 
 use crate::recipe::{Figure, Recipe, Schedule};
 
-/// What to change where a training has diverged.
+/// Advice for a training that has diverged.
 pub const REMEDY: &str = "lower learning_rate in the recipe, and give another --out";
 
-/// Refuses a loss that is not finite: it cannot be compared with that of other epochs, and no later one is better.
+/// Refuses a loss that is not finite. It cannot be compared with that of other epochs.
 pub fn ensure_finite(name: &str, loss: f64, epoch: usize) -> anyhow::Result<()> {
     ensure!(loss.is_finite(), "epoch {epoch}: the {name} is {loss}, so the training has diverged; {REMEDY}");
     Ok(())
@@ -21,7 +21,7 @@ pub struct EpochMetrics {
     pub epoch: usize,
     /// Learning rate at its first step.
     pub learning_rate: f64,
-    /// Mean of what was minimized, over the epoch's augmented images, while the weights changed.
+    /// Mean loss over the epoch's augmented images, while the weights changed.
     pub training_loss: f64,
     /// Share of right answers on these, 0 to 1.
     pub training_accuracy: f64,
@@ -39,7 +39,7 @@ impl EpochMetrics {
         ensure_finite("validation loss", self.validation_loss, self.epoch)
     }
 
-    /// The figure by which epochs are compared; the larger the better.
+    /// The figure by which epochs are compared; larger is better.
     fn merit(&self, figure: Figure) -> f64 {
         match figure {
             Figure::Loss => -self.validation_loss,
@@ -49,16 +49,16 @@ impl EpochMetrics {
     }
 }
 
-/// How far a training has come.
+/// The state of a training.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct State {
-    /// The epochs that were completed.
+    /// The completed epochs.
     pub epochs: Vec<EpochMetrics>,
-    /// Number of steps of the optimizer that were taken.
+    /// Number of steps of the optimizer.
     pub steps: u64,
-    /// How often the learning rate was reduced.
+    /// Number of reductions of the learning rate.
     reductions: i32,
-    /// Number of epochs since there was a better one or the learning rate was reduced.
+    /// Number of epochs since the last better one or the last reduction of the learning rate.
     epochs_on_plateau: usize,
 }
 
@@ -74,7 +74,7 @@ impl State {
         self.epochs.iter().try_for_each(EpochMetrics::check)
     }
 
-    /// Takes up a completed epoch; gives whether it is the best so far. An epoch with a loss that is not finite is refused.
+    /// Adds a completed epoch. Returns whether it is the best so far. An epoch with a loss that is not finite is refused.
     pub fn complete(&mut self, metrics: EpochMetrics, recipe: &Recipe) -> anyhow::Result<bool> {
         metrics.check()?;
         let epoch = metrics.epoch;
@@ -90,14 +90,14 @@ impl State {
         Ok(is_best)
     }
 
-    /// Whether no epoch is to follow.
+    /// Whether the training has ended.
     pub fn is_finished(&self, recipe: &Recipe) -> bool {
         let since_best = self.best(recipe).map_or(0, |best| self.epochs.len() - best.epoch);
         self.epochs.len() >= recipe.epochs
             || recipe.early_stopping_patience.is_some_and(|patience| since_best > patience)
     }
 
-    /// The learning rate after the fraction `progress` of the epoch that is under way.
+    /// The learning rate after the fraction `progress` of the current epoch.
     pub fn learning_rate(&self, recipe: &Recipe, progress: f64) -> f64 {
         let factor = match recipe.schedule {
             Schedule::Constant => 1.0,
@@ -114,8 +114,8 @@ impl State {
         recipe.learning_rate * factor
     }
 
-    /// By how much the running average of the weights moves to the weights at the next step. At the start it moves faster, so
-    /// that it forgets where it began.
+    /// The fraction by which the running average moves towards the weights at the next step. It is larger at the start, so that
+    /// the average forgets the initial weights.
     pub fn average_step(&self, average_decay: f64) -> f64 {
         let steps = self.steps as f64;
         1.0 - average_decay.min((1.0 + steps) / (10.0 + steps))

@@ -1,4 +1,4 @@
-//! What the probabilities should be: the label, softened, and what other networks answer.
+//! Target probabilities: the smoothed label, and the answers of the teachers.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,8 +23,8 @@ pub struct Targets {
 }
 
 impl Targets {
-    /// What the probabilities should be, times what the image weighs. `answers` are those of [`ask_teachers`], where the
-    /// recipe wants them.
+    /// Target probabilities, multiplied by the weight of the image. `answers` are those of [`ask_teachers`], where the recipe
+    /// has teachers.
     pub fn new(dataset: &Dataset, recipe: &Recipe, class_count: usize, answers: Option<&[Vec<f32>]>) -> Self {
         let smoothing = recipe.label_smoothing as f32;
         let weight = recipe.distillation.as_ref().map_or(0.0, |distillation| distillation.weight) as f32;
@@ -46,8 +46,8 @@ impl Targets {
     }
 }
 
-/// What the teachers of a recipe answer on each training image: probabilities, averaged over the teachers and over views as
-/// the recipe augments them, and softened.
+/// The answers of a recipe's teachers on each training image: probabilities, averaged over the teachers and over augmented
+/// views, and flattened by the temperature.
 pub fn ask_teachers<A: Attribute>(
     recipe: &Recipe,
     distillation: &Distillation,
@@ -83,7 +83,7 @@ fn ask(teacher: &Model, view: &View, picture: &Mat) -> anyhow::Result<Vec<f32>> 
     Ok(teacher.run(&view.pixels(picture, size.width as usize)?)?)
 }
 
-/// Probabilities in proportion to the `1 / temperature`-th power of others (Hinton, Vinyals, Dean 2015, section 2).
+/// Probabilities proportional to the `1 / temperature`-th power of the given ones (Hinton, Vinyals, Dean 2015, section 2).
 fn softened(mut shares: Vec<f32>, temperature: f32) -> Vec<f32> {
     shares.iter_mut().for_each(|share| *share = share.powf(1.0 / temperature));
     let sum: f32 = shares.iter().sum();
@@ -91,7 +91,7 @@ fn softened(mut shares: Vec<f32>, temperature: f32) -> Vec<f32> {
     shares
 }
 
-/// SHA-256 and path of each teacher, a line each, as `sha256sum` writes and checks them.
+/// SHA-256 and path of each teacher, one per line, in the format of `sha256sum`.
 pub fn checksums(distillation: &Distillation) -> anyhow::Result<String> {
     let line = |path: &PathBuf| {
         let bytes = fs::read(path).with_context(|| format!("cannot read the teacher {}", path.display()))?;
@@ -107,7 +107,7 @@ pub fn write_answers(answers: &[Vec<f32>], path: &Path) -> anyhow::Result<()> {
     Ok(writer.flush()?)
 }
 
-/// Reads what [`write_answers`] wrote for `count` images.
+/// Reads the answers that [`write_answers`] wrote for `count` images.
 pub fn read_answers(path: &Path, count: usize, class_count: usize) -> anyhow::Result<Vec<Vec<f32>>> {
     let name = || path.display().to_string();
     let mut reader = csv::ReaderBuilder::new().has_headers(false).from_path(path).with_context(name)?;

@@ -1,4 +1,4 @@
-//! The epochs of a training, and what each leaves in the folder of the run.
+//! The epochs of a training, and the files that each writes into the folder of the run.
 
 use std::path::Path;
 use std::thread;
@@ -21,28 +21,28 @@ use crate::model_file::ModelFile;
 use crate::progress::{Progress, ProgressOptions};
 use crate::recipe::Recipe;
 
-/// A training under way.
+/// A running training.
 pub struct Training<'a> {
-    /// How it is trained.
+    /// The recipe.
     pub recipe: &'a Recipe,
-    /// What is trained.
+    /// The network.
     pub network: &'a Network,
-    /// Checksum of the file with the weights that it started from.
+    /// Checksum of the file with the initial weights.
     pub initial_sha256: Option<String>,
     /// The images.
     pub dataset: &'a Dataset,
-    /// What is to be learned from them.
+    /// The targets of the images.
     pub targets: &'a Targets,
-    /// Where its results go.
+    /// The folder for the results.
     pub folder: RunFolder,
     /// The network with its optimizer.
     pub learner: Learner<'a>,
-    /// How its progress is told.
+    /// Options of the progress lines.
     pub options: ProgressOptions,
 }
 
 impl Training<'_> {
-    /// Shows every training image once, validates, and writes what the epoch leaves.
+    /// Trains on each image once, validates, and writes the files of the epoch.
     pub fn epoch<A: Attribute>(&mut self) -> anyhow::Result<()> {
         let start = Instant::now();
         let learning_rate = self.learner.state.learning_rate(self.recipe, 0.0);
@@ -66,7 +66,7 @@ impl Training<'_> {
         self.write(is_best.then_some(&matrix))
     }
 
-    /// Shows every training image once; gives the mean loss and the accuracy.
+    /// Trains on each image once. Returns the mean loss and the accuracy.
     fn learn(&mut self) -> anyhow::Result<(f64, f64)> {
         let (dataset, targets, recipe) = (self.dataset, self.targets, self.recipe);
         let epoch = self.learner.state.epochs.len() as u32;
@@ -100,10 +100,10 @@ impl Training<'_> {
         Ok(validation)
     }
 
-    /// Writes what a completed epoch leaves; `matrix` where it is the best.
+    /// Writes the files of a completed epoch; `matrix` where it is the best.
     fn write<A: Attribute>(&self, matrix: Option<&ConfusionMatrix<A>>) -> anyhow::Result<()> {
         let state = &self.learner.state;
-        // Before the model is replaced: weights can be other than finite where the losses are not.
+        // Before the model is replaced: weights can be infinite or NaN although the losses are finite.
         let snapshot = self.learner.snapshot().with_context(|| {
             format!("the network cannot be saved after epoch {}; if it has diverged, {REMEDY}", state.epochs.len())
         })?;
@@ -128,7 +128,7 @@ impl Training<'_> {
         self.folder.replace(RunFolder::LEARNING_CURVES, plot)
     }
 
-    /// The network as it is, with its provenance.
+    /// The current network, with its provenance.
     fn model(&self, state: &State) -> anyhow::Result<ModelFile> {
         let weights = self.learner.result()?;
         let mut provenance =

@@ -1,5 +1,5 @@
-//! The model card: what a network is, what was measured of it, and what it is for (after Mitchell et al., "Model Cards for
-//! Model Reporting", FAT* 2019). Figures come from the measurement and facts from the network's file, none is typed.
+//! The model card: facts about a network, its measured figures and its intended use (after Mitchell et al., "Model Cards for
+//! Model Reporting", FAT* 2019). All figures come from the measurement, and all facts from the network's file.
 
 mod model_facts;
 
@@ -17,9 +17,9 @@ use super::report::{EvaluationReport, percent, percent_interval};
 use crate::dataset::LeftOut;
 use face_attributes::attributes::{Attribute, Emotion, Gender};
 
-/// An attribute that a card can be written about.
+/// An attribute for which a card can be written.
 pub trait Described: Attribute {
-    /// Intended use and limits, as sections of Markdown: what no measurement tells.
+    /// Intended use and limits, as sections of Markdown: what is not measured.
     const USE_AND_LIMITS: &'static str;
 }
 
@@ -31,16 +31,16 @@ impl Described for Gender {
     const USE_AND_LIMITS: &'static str = include_str!("gender.md");
 }
 
-/// What a card is made of.
+/// The content of a card.
 #[derive(Debug)]
 pub struct ModelCard<'a> {
     /// The network.
     pub model: ModelFacts,
-    /// What it was measured on: the data, who published them and on which terms.
+    /// The data of the measurement, with their publisher and terms.
     pub data: &'a str,
     /// Pictures of the data that were not measured.
     pub left_out: &'a [LeftOut],
-    /// What was added around the pictures on each side, as a fraction of their longer side.
+    /// The margin around the pictures on each side, as a fraction of their longer side.
     pub margin: f64,
     /// Whether answers are averages over a picture and its mirror image.
     pub mirror: bool,
@@ -48,7 +48,7 @@ pub struct ModelCard<'a> {
     pub report: &'a EvaluationReport,
 }
 
-/// Why there is no card.
+/// Why a card could not be written.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum CardError {
@@ -59,7 +59,7 @@ pub enum CardError {
 }
 
 impl ModelCard<'_> {
-    /// Writes the card about a network for `A` into a Markdown file, and the picture of its reliability beside it, as
+    /// Writes the card of a network for `A` into a Markdown file, and its reliability plot beside it, as
     /// `<name of the file>_reliability.png`.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! What a network's file tells of it.
+//! Facts about a network, from its file.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -9,22 +9,22 @@ use tract_onnx::prelude::Framework;
 
 use face_attributes::attributes::BuiltIn;
 
-/// What a network's file tells of it.
+/// Facts about a network, from its file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelFacts {
-    /// The file's name, or what stands in for it.
+    /// The file's name, or the name of the built-in network.
     pub name: String,
     /// Size of the file in bytes.
     pub bytes: usize,
     /// Checksum of the file, in hexadecimal.
     pub sha256: String,
-    /// How many numbers it holds as weights.
+    /// Number of weights.
     pub parameters: u64,
-    /// What it says of itself, in its order: keys and values.
+    /// Its metadata as keys and values, in the order of the file.
     pub metadata: Vec<(String, String)>,
 }
 
-/// Why a file tells nothing.
+/// Why the facts of a file cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum ModelFactsError {
@@ -38,7 +38,7 @@ impl ModelFacts {
     /// The facts of the network at `path`, or of the one for `A` that is built in where `path` is `None`.
     ///
     /// # Errors
-    /// [`ModelFactsError`] names the file that cannot be read or is no ONNX.
+    /// [`ModelFactsError`] names the file that cannot be read or is not ONNX.
     pub fn load<A: BuiltIn>(path: Option<&Path>) -> Result<Self, ModelFactsError> {
         let Some(path) = path else { return Self::from_bytes(format!("built-in {}", A::TASK), A::MODEL) };
         let unreadable = |error| ModelFactsError::Unreadable { path: path.to_owned(), error };

@@ -1,4 +1,4 @@
-//! The confusion matrix in colours.
+//! The confusion matrix as a plot.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use super::{Area, DrawResult, INK, PlotError, SMALL_TEXT_PX, TEXT_PX, TITLE_PX, 
 use crate::evaluation::metrics::ConfusionMatrix;
 use face_attributes::attributes::Attribute;
 
-/// Side of the matrix, as far as its cells keep a size that their text fits in.
+/// Side of the matrix, unless the text of the cells needs more.
 const MATRIX_PX: i32 = 700;
 const CELL_PX: [i32; 2] = [90, 190];
 const LEFT_PX: i32 = 150;
@@ -20,13 +20,13 @@ const GRID_PX: i32 = 1;
 
 const EMPTY: RGBColor = RGBColor(247, 251, 255);
 const FULL: RGBColor = RGBColor(8, 69, 148);
-/// The share from which white stands out better than ink.
+/// The share from which white text is more readable than dark text.
 const WHITE_INK_SHARE: f64 = 0.65;
 
-/// Draws a confusion matrix into an image file, whose format is that of its ending, `.png` for example.
+/// Draws a confusion matrix into an image file. The ending decides the format, for example `.png`.
 ///
-/// Each row is coloured by how its examples are distributed, so that rare classes are as readable as frequent ones, and
-/// each cell holds that share and the number of examples.
+/// The colour is the share of the row's examples, so that rare classes are as readable as frequent ones. Each cell contains
+/// this share and the number of examples.
 ///
 /// # Errors
 /// [`PlotError`] names the file where it cannot be written.

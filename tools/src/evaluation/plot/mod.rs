@@ -1,4 +1,4 @@
-//! Pictures of figures.
+//! Plots of figures.
 
 mod confusion;
 mod reliability;
@@ -18,7 +18,7 @@ use plotters::prelude::*;
 use plotters::style::register_font;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-/// Why there is no picture.
+/// Why a plot could not be drawn.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum PlotError {
@@ -37,11 +37,11 @@ pub const INK: RGBColor = RGBColor(35, 40, 50);
 
 /// A part of a picture.
 pub type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
-/// What drawing gives.
+/// The result of drawing.
 pub type DrawResult<'a> = Result<(), DrawingAreaErrorKind<<BitMapBackend<'a> as DrawingBackend>::ErrorType>>;
 
-/// Lets `draw` fill a white picture of `width` x `height` pixels, each at least 1, and writes it into a file whose format is
-/// that of its ending.
+/// Lets `draw` fill a white picture of `width` x `height` pixels, each at least 1, and writes it into a file. The ending
+/// decides the format.
 ///
 /// # Errors
 /// [`PlotError`] where `draw` fails; it names the file that cannot be written.
@@ -59,7 +59,7 @@ pub fn plot(
     write_rgb(&rgb, width, height, path)
 }
 
-/// Writes text centred about a point.
+/// Writes text centred at a point.
 fn write<'a>(root: &Area<'a>, text: &str, at: (i32, i32), px: i32, ink: RGBColor) -> DrawResult<'a> {
     root.draw(&Text::new(text, at, style(px, ink).pos(Pos::new(HPos::Center, VPos::Center))))
 }

@@ -10,10 +10,10 @@ use crate::evaluation::calibration::{BINS, Bin, Calibration};
 const WIDTH_PX: i32 = 560;
 const HEIGHT_PX: i32 = 640;
 const TITLE_HEIGHT_PX: i32 = 50;
-/// What the lower chart, of how many answers there are, takes of the height.
+/// The fraction of the height for the lower chart, which shows the number of answers.
 const COUNTS_HEIGHT_PX: i32 = 150;
 const MARGIN_PX: i32 = 15;
-/// Half of the last label lies to the right of the chart.
+/// Half of the last label is to the right of the chart.
 const RIGHT_PX: i32 = 35;
 const LEFT_PX: i32 = 70;
 const BOTTOM_PX: i32 = 50;
@@ -22,10 +22,10 @@ const BAR: RGBColor = RGBColor(66, 133, 190);
 const GRID: RGBColor = RGBColor(225, 229, 235);
 const DIAGONAL: RGBColor = RGBColor(190, 50, 40);
 
-/// Draws the reliability of a network (after Guo et al. 2017) into an image file, whose format is that of its ending.
+/// Draws the reliability of a network (after Guo et al. 2017) into an image file. The ending decides the format.
 ///
-/// Above, a bar for each bin of confidence reaches up to the accuracy of its answers; on the diagonal, the network is right
-/// as often as it says. Below, the share of the answers that each bin has.
+/// The upper chart has a bar for each bin of confidence, as high as the accuracy of its answers. On the diagonal, confidence
+/// equals accuracy. The lower chart shows the share of the answers in each bin.
 ///
 /// # Errors
 /// [`PlotError`] names the file where it cannot be written.

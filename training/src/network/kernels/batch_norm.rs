@@ -10,7 +10,7 @@ pub struct Normalized {
     pub output: Vec<f32>,
     /// Mean per channel.
     pub mean: Vec<f32>,
-    /// Variance per channel, of the batch as it is (divided by the number of its elements).
+    /// Biased variance per channel of the batch (divided by the number of elements).
     pub variance: Vec<f32>,
 }
 
@@ -48,7 +48,7 @@ pub struct Grads {
     pub bias: Vec<f32>,
 }
 
-/// Gradients of [`forward`] given that of its output.
+/// Gradients of [`forward`], given the gradient of its output.
 pub fn grads(
     x: &[f32],
     maps: Maps,
@@ -70,7 +70,7 @@ pub fn grads(
         let channel = position % maps.channels;
         let inverse = inverse_deviation(channel);
         let factor = scale[channel] * inverse;
-        // factor * (grad - mean of grad - normalized x * mean of grad * normalized x), as a line in x and grad.
+        // factor * (grad - mean of grad - normalized x * mean of grad * normalized x), as a linear function of x and grad.
         let slope = -factor * inverse * scale_grad[channel] / count;
         let offset = -factor * bias_grad[channel] / count - slope * mean[channel];
         vectorized(

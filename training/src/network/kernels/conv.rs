@@ -1,4 +1,4 @@
-//! Convolution over all channels, as a product of matrices: the pixels under each position of the window become a column.
+//! Convolution over all channels as a matrix product (im2col): the pixels under each position of the window are a column.
 
 use face_attributes_training::architecture::Pads;
 use ndarray::linalg::general_mat_mul;
@@ -7,8 +7,8 @@ use rayon::prelude::*;
 
 use super::{Maps, Window, pad};
 
-/// Number of images whose weight gradients are summed one after the other. Fixed, as the order of the sum must not depend on
-/// the number of threads.
+/// Number of images whose weight gradients are summed one after the other. It is fixed, so that the order of the sum does not
+/// depend on the number of threads.
 const IMAGES_PER_SUM: usize = 4;
 
 /// The convolution: `weight` is filters x channels x kernel x kernel.
@@ -25,7 +25,7 @@ pub fn forward(x: &[f32], maps: Maps, weight: &[f32], window: Window) -> Vec<f32
     result
 }
 
-/// Gradient of [`forward`] with respect to `x`, given that of its result; `maps` are those of `x`.
+/// Gradient of [`forward`] with respect to `x`, given the gradient of its result. `maps` are the sizes of `x`.
 pub fn x_grad(grad: &[f32], maps: Maps, weight: &[f32], window: Window) -> Vec<f32> {
     let weight = matrix(weight, maps.channels * window.taps());
     let plane = window.output(maps).plane();
@@ -46,7 +46,7 @@ pub fn x_grad(grad: &[f32], maps: Maps, weight: &[f32], window: Window) -> Vec<f
     result
 }
 
-/// Gradient of [`forward`] with respect to `weight`, given that of its result.
+/// Gradient of [`forward`] with respect to `weight`, given the gradient of its result.
 pub fn weight_grad(x: &[f32], maps: Maps, grad: &[f32], window: Window) -> Vec<f32> {
     let plane = window.output(maps).plane();
     let (image, filters) = (grad.len() / maps.batch, grad.len() / maps.batch / plane);
@@ -70,7 +70,7 @@ pub fn weight_grad(x: &[f32], maps: Maps, grad: &[f32], window: Window) -> Vec<f
     result
 }
 
-/// Whether the columns are the image as it is.
+/// Whether the columns are the unchanged image.
 fn is_pointwise(window: Window) -> bool {
     window == Window { kernel: 1, stride: 1, pads: Pads::default() }
 }
@@ -106,7 +106,7 @@ impl Columns {
         &self.columns
     }
 
-    /// Adds each element of the columns to the pixel that it was taken from.
+    /// Adds each element of the columns to its pixel (col2im).
     fn add_to_image(&mut self, image: &mut [f32], maps: Maps, window: Window) {
         let (output, padded) = (window.output(maps), window.padded(maps));
         let channels = self.columns.chunks_exact(window.taps() * output.plane());
@@ -116,7 +116,7 @@ impl Columns {
             for (position, values) in columns.chunks_exact(output.width).enumerate() {
                 let (tap, row) = (position / output.height, position % output.height);
                 let targets = &mut self.padded[window.start_of(tap, row, padded.width)..];
-                // By slices of equal length, which the compiler makes vectors of.
+                // Slices of equal length, which the compiler vectorizes.
                 if window.stride == 1 {
                     targets[..output.width].iter_mut().zip(values).for_each(|(target, value)| *target += value);
                 } else {
@@ -133,7 +133,7 @@ impl Columns {
 }
 
 impl Window {
-    /// Where the first element of row `row` of the output takes what is under element `tap` of the window.
+    /// The input position of element `tap` of the window, for the first element of row `row` of the output.
     fn start_of(self, tap: usize, row: usize, padded_width: usize) -> usize {
         (row * self.stride + tap / self.kernel) * padded_width + tap % self.kernel
     }

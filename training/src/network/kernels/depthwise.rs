@@ -1,7 +1,7 @@
 //! Convolution in each channel by itself, with stride 1 and paddings smaller than the window.
 //!
-//! A plane with zeros around it is taken as one long row, so that what is under a tap of the window is that row from an offset
-//! on, for all pixels in one loop. At the ends of the plane's rows that gives values between the rows, which do not count.
+//! A plane with zeros around it is one long row. The input of a tap of the window is this row from an offset on, so one loop
+//! computes all pixels. At the ends of the plane's rows, the loop also computes values between the rows, which are ignored.
 
 use face_attributes_training::architecture::Pads;
 use rayon::prelude::*;
@@ -38,20 +38,20 @@ pub fn forward(x: &[f32], maps: Maps, weight: &[f32], window: Window) -> Vec<f32
     result
 }
 
-/// Gradient of [`forward`] with respect to `x`, given that of its result; `maps` are those of `x`.
+/// Gradient of [`forward`] with respect to `x`, given the gradient of its result. `maps` are the sizes of `x`.
 pub fn x_grad(grad: &[f32], maps: Maps, weight: &[f32], window: Window) -> Vec<f32> {
     let turned: Vec<f32> = weight.chunks_exact(window.taps()).flat_map(|weight| weight.iter().rev().copied()).collect();
     forward(grad, window.output(maps), &turned, transposed(window))
 }
 
-/// The window that leads from the output back to the input.
+/// The window of the backward pass, from the output to the input.
 fn transposed(window: Window) -> Window {
     let Pads { top, left, bottom, right } = window.pads;
     let rest = |pad: usize| window.kernel - 1 - pad;
     Window { pads: Pads { top: rest(top), left: rest(left), bottom: rest(bottom), right: rest(right) }, ..window }
 }
 
-/// Gradient of [`forward`] with respect to `weight`, given that of its result.
+/// Gradient of [`forward`] with respect to `weight`, given the gradient of its result.
 pub fn weight_grad(x: &[f32], maps: Maps, grad: &[f32], window: Window) -> Vec<f32> {
     let (output, padded) = (window.output(maps), window.padded(maps));
     let offsets = window.offsets(padded.width);
@@ -71,7 +71,7 @@ pub fn weight_grad(x: &[f32], maps: Maps, grad: &[f32], window: Window) -> Vec<f
                 #[inline(always)]
                 || {
                     for (sum, offset) in sums.iter_mut().zip(&offsets) {
-                        // Its own copy, which the compiler keeps in registers.
+                        // A local copy, which the compiler keeps in registers.
                         let mut lanes = *sum;
                         for (x, grad) in padded_x[*offset..].as_chunks::<LANES>().0.iter().zip(&long_grad) {
                             for lane in 0..LANES {
@@ -89,7 +89,7 @@ pub fn weight_grad(x: &[f32], maps: Maps, grad: &[f32], window: Window) -> Vec<f
 }
 
 impl Window {
-    /// Where in a padded plane, taken as one row, the taps are, from the window's corner.
+    /// Offsets of the taps from the window's corner, in a padded plane as one row.
     fn offsets(self, padded_width: usize) -> Vec<usize> {
         (0..self.taps()).map(|tap| tap / self.kernel * padded_width + tap % self.kernel).collect()
     }

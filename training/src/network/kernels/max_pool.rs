@@ -10,12 +10,12 @@ use super::{Maps, Window, vectorized};
 pub struct Pooled {
     /// The largest values.
     pub output: Vec<f32>,
-    /// For each of them, its position in its plane of the input.
+    /// The position of each value in its plane of the input.
     pub sources: Vec<u32>,
 }
 
-/// The pooling; padded elements never win. Of equal values in a window, the one in the leftmost column is taken, there the
-/// uppermost. What is not a number wins, so that it is not lost.
+/// The pooling; padded elements are ignored. Of equal values in a window, the uppermost one in the leftmost column is used. NaN
+/// is larger than every number, so that it is not lost.
 pub fn forward(x: &[f32], maps: Maps, window: Window) -> Pooled {
     let output = window.output(maps);
     let mut pooled =
@@ -41,7 +41,7 @@ pub fn forward(x: &[f32], maps: Maps, window: Window) -> Pooled {
     pooled
 }
 
-/// Gradient of [`forward`] with respect to `x`, given that of its result; `maps` are those of `x`.
+/// Gradient of [`forward`] with respect to `x`, given the gradient of its result. `maps` are the sizes of `x`.
 pub fn x_grad(grad: &[f32], maps: Maps, sources: &[u32], window: Window) -> Vec<f32> {
     let plane = window.output(maps).plane();
     let mut result = vec![0.0; maps.batch * maps.image()];
@@ -52,13 +52,13 @@ pub fn x_grad(grad: &[f32], maps: Maps, sources: &[u32], window: Window) -> Vec<
     result
 }
 
-/// The rows, or columns, of `length` that are under the window at its position `position`.
+/// The rows or columns, of `length`, under the window at `position`.
 fn covered(position: usize, window: Window, pad: usize, length: usize) -> Range<usize> {
     let start = position * window.stride;
     start.saturating_sub(pad)..(start + window.kernel - pad).min(length)
 }
 
-/// Whether `value` is larger, or not a number.
+/// Whether `value` is larger or NaN.
 #[inline(always)]
 fn exceeds(value: f32, largest: f32) -> bool {
     value > largest || value.is_nan()

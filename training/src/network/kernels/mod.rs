@@ -1,7 +1,7 @@
-//! Loops over the pixels of feature maps for the processor, which burn's own backend does slowly or not in one go.
+//! Loops over the pixels of feature maps for the CPU, where burn's own backend is slow or needs several passes.
 //!
-//! Feature maps are slices in NCHW. The loops that matter run with the vector instructions that the processor has, one plane
-//! or one channel per task; no sum depends on how the tasks are scheduled, so a training can be repeated.
+//! Feature maps are slices in NCHW. The expensive loops use the vector instructions of the processor, with one plane or one
+//! channel per task. No sum depends on the scheduling of the tasks, so a training is repeatable.
 
 pub mod batch_norm;
 pub mod conv;
@@ -11,14 +11,14 @@ pub mod max_pool;
 use face_attributes_training::architecture::Pads;
 use pulp::Arch;
 
-/// Partial sums that a vector register holds, or a few of them.
+/// Number of partial sums: those of one vector register or of a few.
 const LANES: usize = 16;
 
-/// Runs a loop with the vector instructions that the processor has.
+/// Runs a loop with the vector instructions of the processor.
 ///
-/// The closure must be marked `#[inline(always)]`: compiled as a function of its own, it has the instructions of the oldest
-/// processor. That happens to every closure which is passed to pulp directly, as pulp asks for a trait of its own: the bound
-/// `FnOnce` is what lets it be inlined.
+/// The closure must be marked `#[inline(always)]`. Compiled as a function of its own, it would use the instructions of the
+/// oldest processor. This happens to each closure that is passed to pulp directly, because pulp requires its own trait. The
+/// bound `FnOnce` makes inlining possible.
 #[inline(always)]
 fn vectorized<R>(work: impl FnOnce() -> R) -> R {
     Arch::new().dispatch(work)
@@ -38,7 +38,7 @@ pub struct Maps {
 }
 
 impl Maps {
-    /// The shape as burn writes it.
+    /// The shape in burn's form.
     pub fn dims(self) -> [usize; 4] {
         [self.batch, self.channels, self.height, self.width]
     }
@@ -72,7 +72,7 @@ pub struct Window {
 }
 
 impl Window {
-    /// Sizes of what comes out for `maps`, with as many channels.
+    /// Sizes of the output for `maps`, with the same number of channels.
     pub fn output(self, maps: Maps) -> Maps {
         let Maps { height, width, .. } = self.padded(maps);
         let steps = |length: usize| (length - self.kernel) / self.stride + 1;
