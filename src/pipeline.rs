@@ -104,8 +104,8 @@ impl Pipeline {
         Ok(Scene { time, faces, failures })
     }
 
-    /// Ends all tracks: the next frame has nothing to do with the last one.
-    pub fn forget_faces(&mut self) {
-        self.finder.forget_faces();
+    /// Begins another recording: ends all tracks, and names new faces by `ids`.
+    pub fn begin_recording(&mut self, ids: FaceIds) {
+        self.finder.begin_recording(ids);
     }
 }

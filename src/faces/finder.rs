@@ -44,8 +44,8 @@ impl FaceFinder {
         Ok(ids.into_iter().zip(boxes).map(|(id, roi)| FoundFace { id, roi }).collect())
     }
 
-    /// Ends all tracks. Call it where the next frame does not continue the last one.
-    pub fn forget_faces(&mut self) {
-        self.tracker.forget();
+    /// Begins another recording: ends all tracks, and names new faces by `ids`.
+    pub fn begin_recording(&mut self, ids: FaceIds) {
+        self.tracker = Tracker::new(ids);
     }
 }

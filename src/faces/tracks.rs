@@ -82,7 +82,7 @@ impl Tracker {
     /// recording.
     pub fn update(&mut self, faces: &[BoundingBox], time: Duration) -> Vec<FaceId> {
         if time < self.last_update {
-            self.forget();
+            self.tracks.clear();
         }
         self.last_update = time;
         self.tracks.retain(|track| time - track.last_seen <= MAX_AGE);
@@ -107,11 +107,6 @@ impl Tracker {
             }
         }
         ids.into_iter().zip(faces).map(|(id, face)| id.unwrap_or_else(|| self.begin(*face, time))).collect()
-    }
-
-    /// Ends all tracks. Their ids are not used again.
-    pub fn forget(&mut self) {
-        self.tracks.clear();
     }
 
     fn begin(&mut self, face: BoundingBox, time: Duration) -> FaceId {
@@ -183,14 +178,6 @@ mod tests {
         assert_eq!(names(&after_a_pause), ["face2"]);
         assert_eq!(names(&tracker.update(&[at(0, 0)], Duration::from_secs(3609))), ["face3"]);
         assert_eq!(names(&tracker.update(&[at(1, 0)], Duration::from_secs(3609))), ["face3"]);
-    }
-
-    #[test]
-    fn what_is_forgotten_does_not_come_back() {
-        let mut tracker = tracker();
-        tracker.update(&[at(0, 0)], Duration::ZERO);
-        tracker.forget();
-        assert_eq!(names(&tracker.update(&[at(0, 0)], frame(1, 30.0))), ["face2"]);
     }
 
     #[test]

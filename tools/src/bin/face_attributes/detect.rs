@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 use face_attributes::attributes::FaceAttributes;
 use face_attributes::draw::draw_faces;
+use face_attributes::faces::FaceIds;
 use face_attributes::frame::Frame;
 use face_attributes::pipeline::{Pipeline, Scene};
 use face_attributes::runtime::set_opencv_threads;
@@ -76,7 +77,8 @@ impl Detection<'_> {
     fn files(&mut self, files: &[PathBuf]) -> anyhow::Result<()> {
         self.progress.inc_length(files.len() as u64);
         for file in files {
-            self.pipeline.forget_faces();
+            // Each file is a recording of its own, whose ids begin at 1.
+            self.pipeline.begin_recording(FaceIds::of_camera(0));
             match Source::open(file) {
                 Ok(source) => self.pictures(file, source)?,
                 Err(error) => self.fail(&error.into()),
