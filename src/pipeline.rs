@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::attributes::{AttributeParameters, Classifiers, ClassifyError, FaceAttributes};
-use crate::faces::{CascadeError, DetectorParameters, FaceFinder, FaceIds, HaarDetector};
+use crate::attributes::{
+    AttributeParameters, Classifiers, ClassifyError, FaceAttributes, People, RawEstimates, crop_worth,
+};
+use crate::faces::{CascadeError, DetectorParameters, FaceFinder, FaceIds, HaarDetector, TrackingParameters};
 use crate::frame::Frame;
 use crate::network::ModelError;
 
@@ -13,6 +15,8 @@ use crate::network::ModelError;
 pub struct PipelineParameters {
     /// How faces are found.
     pub detector: DetectorParameters,
+    /// How faces are followed.
+    pub tracking: TrackingParameters,
     /// How each attribute is classified.
     pub attributes: AttributeParameters,
 }
@@ -48,6 +52,7 @@ pub struct ProcessError(#[from] opencv::Error);
 pub struct Pipeline {
     parameters: PipelineParameters,
     finder: FaceFinder,
+    people: People,
     classifiers: Arc<Classifiers>,
 }
 
@@ -71,7 +76,7 @@ impl Pipeline {
         ids: FaceIds,
     ) -> Result<Self, CascadeError> {
         let detector = HaarDetector::load(parameters.detector.cascade_path())?;
-        Ok(Self { parameters, finder: FaceFinder::new(detector, ids), classifiers })
+        Ok(Self { parameters, finder: FaceFinder::new(detector, ids), people: People::default(), classifiers })
     }
 
     /// The parameters in force.
@@ -90,22 +95,31 @@ impl Pipeline {
     }
 
     /// What is in the next frame. `time` is when it was taken, from any fixed origin: tracks age by it, and end where it goes
-    /// back or stands apart from the last frame by more than [`crate::faces::MAX_AGE`].
+    /// back or stands apart from the last frame by more than [`TrackingParameters::max_age`].
     ///
     /// # Errors
     /// [`ProcessError`] where OpenCV fails on this frame.
     pub fn process(&mut self, frame: &Frame, time: Duration) -> Result<Scene, ProcessError> {
-        let PipelineParameters { detector, attributes } = &self.parameters;
+        let PipelineParameters { detector, tracking, attributes } = &self.parameters;
         let gray = frame.to_gray()?;
-        let found = self.finder.find(&gray, time, detector)?;
-        let mut failures = Vec::new();
-        let faces =
-            found.into_iter().map(|face| self.classifiers.classify(&gray, face, attributes, &mut failures)).collect();
+        let found = self.finder.find(&gray, time, detector, tracking)?;
+        self.people.forget(time, tracking.max_age());
+        let (mut faces, mut failures) = (Vec::new(), Vec::new());
+        for face in found {
+            let (raw, worth) = if face.seen {
+                let raw = self.classifiers.classify(&gray, face.roi, attributes, &mut failures);
+                (raw, crop_worth(&gray, &face)?)
+            } else {
+                (RawEstimates::default(), 0.0)
+            };
+            faces.push(self.people.describe(face, time, raw, worth, attributes));
+        }
         Ok(Scene { time, faces, failures })
     }
 
     /// Begins another recording: ends all tracks, and names new faces by `ids`.
     pub fn begin_recording(&mut self, ids: FaceIds) {
         self.finder.begin_recording(ids);
+        self.people.clear();
     }
 }

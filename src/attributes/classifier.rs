@@ -39,6 +39,8 @@ pub struct ClassifierParameters {
     pub margin: f64,
     /// Whether the probabilities are averaged with those of the mirrored face.
     pub mirror: bool,
+    /// Time constant in seconds of what holds over time, 0 to 60; 0 gives the raw answers.
+    pub time_constant: f64,
 }
 
 impl ClassifierParameters {

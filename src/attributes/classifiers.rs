@@ -1,11 +1,12 @@
 //! All attributes of a face, and the networks that classify them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use opencv::core::Mat;
 
 use super::{BuiltIn, Classifier, ClassifierParameters, ClassifyError, Emotion, Estimate, Gender};
-use crate::faces::{BoundingBox, FaceId, FoundFace};
+use crate::faces::{BoundingBox, FaceId, Landmarks};
 use crate::network::{Model, ModelError};
 
 /// How each attribute is classified.
@@ -29,6 +30,8 @@ impl Default for AttributeParameters {
                 margin: 0.0,
                 // Gains nearly one percentage point of accuracy, and takes about a tenth of a frame's time.
                 mirror: true,
+                // A new expression is the label within half a second.
+                time_constant: 0.4,
             },
             gender: ClassifierParameters {
                 enabled: true,
@@ -36,6 +39,8 @@ impl Default for AttributeParameters {
                 min_confidence: 0.6,
                 margin: 0.2,
                 mirror: false,
+                // Gender does not change, so that answers accumulate.
+                time_constant: 10.0,
             },
         }
     }
@@ -44,13 +49,32 @@ impl Default for AttributeParameters {
 /// One face and its attributes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FaceAttributes {
-    /// The same from frame to frame while the face is tracked.
+    /// The same from frame to frame while the face is followed.
     pub id: FaceId,
-    /// Where the face is, in pixels of the frame.
+    /// Where the face is, in pixels of the frame. It lies inside the frame.
     pub roi: BoundingBox,
-    /// `None` where emotions are not classified, or where the classification failed.
+    /// Whether the face was detected in this frame. Otherwise its place is predicted, and there are no raw answers.
+    pub seen: bool,
+    /// The time of the first frame in which the face was seen.
+    pub followed_since: Duration,
+    /// How sure the finder was when it saw the face last, 0 to 1.
+    pub confidence: f32,
+    /// Points of the face in this frame, where the finder gives them.
+    pub landmarks: Option<Landmarks>,
+    /// What holds over time; `None` where emotions are not classified, or no classification has succeeded yet.
     pub emotion: Option<Estimate<Emotion>>,
-    /// `None` where gender is not classified, or where the classification failed.
+    /// What holds over time; `None` where gender is not classified, or no classification has succeeded yet.
+    pub gender: Option<Estimate<Gender>>,
+    /// The answers for this frame alone.
+    pub raw: RawEstimates,
+}
+
+/// The answers of the networks for one face in one frame.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RawEstimates {
+    /// `None` where emotions are not classified, the face is not seen, or the classification failed.
+    pub emotion: Option<Estimate<Emotion>>,
+    /// `None` where gender is not classified, the face is not seen, or the classification failed.
     pub gender: Option<Estimate<Gender>>,
 }
 
@@ -73,19 +97,17 @@ impl Classifiers {
         })
     }
 
-    /// Classifies a face that was found in `gray` (height x width, 8-bit, one channel).
+    /// Classifies a face in the box `roi` of `gray` (height x width, 8-bit, one channel).
     ///
     /// Where the classification of an attribute fails, the attribute is `None`, and the error is added to `failures`.
     pub fn classify(
         &self,
         gray: &Mat,
-        FoundFace { id, roi }: FoundFace,
+        roi: BoundingBox,
         parameters: &AttributeParameters,
         failures: &mut Vec<ClassifyError>,
-    ) -> FaceAttributes {
-        FaceAttributes {
-            id,
-            roi,
+    ) -> RawEstimates {
+        RawEstimates {
             emotion: classify(&self.emotion, gray, roi, &parameters.emotion, failures),
             gender: classify(&self.gender, gray, roi, &parameters.gender, failures),
         }
@@ -124,7 +146,6 @@ mod tests {
     use tract_onnx::pb::ModelProto;
 
     use super::*;
-    use crate::faces::FaceIds;
 
     /// The emotion network with very large weights. Its output is not a number unless all pixels are equal, so the
     /// trial on a black picture at loading passes.
@@ -150,9 +171,8 @@ mod tests {
         let mut gray = Mat::new_rows_cols_with_default(90, 130, CV_8UC1, 40.into()).unwrap();
         opencv::core::randu(&mut gray, &0.0, &255.0).unwrap();
         let roi = BoundingBox { x: 30, y: 10, width: 60, height: 60 };
-        let face = FoundFace { id: FaceIds::of_camera(0).next_id(), roi };
         let mut failures = Vec::new();
-        let attributes = classifiers.classify(&gray, face, &parameters, &mut failures);
+        let attributes = classifiers.classify(&gray, roi, &parameters, &mut failures);
         assert_eq!(attributes.emotion, None);
         assert!(attributes.gender.is_some());
         let [failure] = failures.as_slice() else { panic!("{failures:?}") };

@@ -8,9 +8,10 @@ pub const UNKNOWN: &str = "unknown";
 /// A network's answer for one face.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Estimate<A> {
-    /// The most probable class, or `None` (unknown) where its probability is below the minimum confidence.
+    /// Of a single answer: the most probable class, or `None` (unknown) where its probability is below the minimum
+    /// confidence. Of what holds over time: the class that was, until another one is clearly more probable.
     pub label: Option<A>,
-    /// The probability of the most probable class, 0 to 1, also where the label is unknown.
+    /// The probability of the label, 0 to 1. Where the label is unknown, that of the most probable class.
     pub confidence: f32,
     /// One probability per class, in the order of [`Attribute::CLASSES`]. Each is 0 to 1, and their sum is 1.
     pub probabilities: Vec<f32>,
@@ -24,6 +25,14 @@ impl<A: Attribute> Estimate<A> {
         let best = estimate.best_position();
         estimate.confidence = estimate.probabilities.get(best).copied().unwrap_or_default();
         estimate.label = A::CLASSES.get(best).copied().filter(|_| estimate.confidence >= min_confidence as f32);
+        estimate
+    }
+
+    /// Makes an estimate of a label that is known already, and of probabilities in the order of [`Attribute::CLASSES`].
+    pub fn of_label(label: Option<A>, probabilities: Vec<f32>) -> Self {
+        let mut estimate = Self { label, confidence: 0.0, probabilities };
+        let position = label.map_or_else(|| estimate.best_position(), A::position);
+        estimate.confidence = estimate.probabilities.get(position).copied().unwrap_or_default();
         estimate
     }
 

@@ -4,10 +4,15 @@ mod classifier;
 mod classifiers;
 pub mod crop;
 mod estimate;
+pub mod held;
+mod people;
+mod worth;
 
 pub use classifier::{BuiltIn, Classifier, ClassifierParameters, ClassifyError};
-pub use classifiers::{AttributeParameters, Classifiers, FaceAttributes};
+pub use classifiers::{AttributeParameters, Classifiers, FaceAttributes, RawEstimates};
 pub use estimate::{Estimate, UNKNOWN};
+pub use people::People;
+pub use worth::crop_worth;
 
 use std::fmt::Debug;
 

@@ -111,22 +111,26 @@ mod tests {
     use opencv::core::{CV_8UC3, Vec3b};
 
     use super::*;
-    use crate::attributes::Emotion;
-    use crate::faces::Tracker;
+    use crate::attributes::{Emotion, RawEstimates};
+    use crate::faces::FaceIds;
 
     const GRAY: Vec3b = opencv::core::VecN([90; 3]);
 
     /// The picture of `width` x `height` pixels with a box and the longest caption for each face.
     fn drawn(width: i32, height: i32, boxes: &[BoundingBox]) -> Mat {
-        let ids = Tracker::new(1).update(boxes, Duration::ZERO);
-        let faces: Vec<_> = ids
-            .into_iter()
-            .zip(boxes)
-            .map(|(id, roi)| FaceAttributes {
-                id,
+        let ids = FaceIds::of_camera(0);
+        let faces: Vec<_> = boxes
+            .iter()
+            .map(|roi| FaceAttributes {
+                id: ids.next_id(),
                 roi: *roi,
+                seen: true,
+                followed_since: Duration::ZERO,
+                confidence: 1.0,
+                landmarks: None,
                 emotion: Some(Estimate::<Emotion>::from_probabilities(vec![0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0], 0.5)),
                 gender: Some(Estimate::from_probabilities(vec![1.0, 0.0], 0.5)),
+                raw: RawEstimates::default(),
             })
             .collect();
         let mut bgr = Mat::new_rows_cols_with_default(height, width, CV_8UC3, Scalar::all(90.0)).unwrap();

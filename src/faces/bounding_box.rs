@@ -47,6 +47,16 @@ impl BoundingBox {
         shared / (self.area() + other.area() - shared)
     }
 
+    /// The centre, in pixels.
+    pub fn center(&self) -> (f64, f64) {
+        (f64::from(self.x) + f64::from(self.width) / 2.0, f64::from(self.y) + f64::from(self.height) / 2.0)
+    }
+
+    /// The longer side, in pixels.
+    pub fn longer_side(&self) -> f64 {
+        f64::from(self.width.max(self.height))
+    }
+
     /// The first column to the right of the box.
     pub fn right(&self) -> i32 {
         self.x + self.width

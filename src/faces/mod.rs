@@ -1,11 +1,19 @@
-//! Detects faces in grey frames and tracks them over time.
+//! Detects faces in grey frames and follows them over time.
 
+mod appearance;
+mod association;
 mod bounding_box;
+mod detection;
 mod finder;
+mod flow;
 mod haar;
+mod ids;
+mod motion;
 mod tracks;
 
 pub use bounding_box::BoundingBox;
-pub use finder::{FaceFinder, FoundFace};
+pub use detection::{Detection, Landmarks};
+pub use finder::FaceFinder;
 pub use haar::{CascadeError, DetectorParameters, HaarDetector};
-pub use tracks::{FaceId, FaceIds, MAX_AGE, Tracker};
+pub use ids::{FaceId, FaceIds};
+pub use tracks::{FoundFace, Tracker, TrackingParameters};

@@ -1,190 +1,289 @@
-//! Gives a face the same id from frame to frame.
+//! Follows faces from frame to frame.
 //!
-//! Boxes are matched by their overlap, best pairs first. This is the greedy form of the association in Bochinski,
-//! Eiselein, Sikora, "High-Speed Tracking-by-Detection Without Using Image Information" (2017). Persons are not
-//! recognised: somebody who leaves and returns gets a new id, and two persons who cross may swap their ids.
+//! A track predicts its face by a Kalman filter ([`super::motion`]). A detection continues the track to which it fits best
+//! in place, size and looks ([`super::association`]). Persons are not recognised: somebody who stays away for longer than the
+//! maximum age gets a new id.
 
-use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::BoundingBox;
+use super::appearance::Thumbnail;
+use super::association::{Expected, assign, cost};
+use super::motion::Motion;
+use super::{BoundingBox, Detection, FaceId, FaceIds, Landmarks};
 
-/// Smallest overlap (intersection over union) at which a box continues the track of an earlier frame.
-const MIN_IOU: f64 = 0.3;
+/// A face that was seen in fewer frames may be an error of the finder, so it is not predicted.
+const MIN_TIMES_SEEN: u32 = 2;
+/// A predicted face is left out where a seen one covers it by so much (intersection over union).
+const COVERED_IOU: f64 = 0.5;
+/// A detection further away than this from the prediction, in sides of the face, says nothing about the velocity.
+const JUMP_DISTANCE: f64 = 1.0;
 
-/// Longest time for which a face may be missing before its track ends. The cascade sometimes misses a face for some
-/// frames.
-pub const MAX_AGE: Duration = Duration::from_millis(1500);
-
-/// Identifies a face while it is tracked. In a process, no id is used twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct FaceId {
-    camera: u16,
-    number: u64,
+/// How faces are followed, see the table in [`crate::parameters`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrackingParameters {
+    /// Longest time for which a face may be missed before its track ends, in seconds, 0.1 to 10.
+    pub max_age: f64,
 }
 
-impl fmt::Display for FaceId {
-    /// Begins with a letter, as REP-155 requires. Ids of the first camera have no prefix.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { camera, number } = self;
-        match camera {
-            0 => write!(f, "face{number}"),
-            camera => write!(f, "camera{}_face{number}", camera + 1),
-        }
+impl Default for TrackingParameters {
+    fn default() -> Self {
+        Self { max_age: 1.5 }
     }
 }
 
-/// The ids of one camera. Clones count on together, so that a camera that is started again uses none twice.
+impl TrackingParameters {
+    /// The maximum age as a duration.
+    pub fn max_age(&self) -> Duration {
+        Duration::try_from_secs_f64(self.max_age).unwrap_or(Duration::MAX)
+    }
+}
+
+/// A face in one frame.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FoundFace {
+    /// The same from frame to frame while the face is followed.
+    pub id: FaceId,
+    /// Where the face is, in pixels of the frame. It lies inside the frame.
+    pub roi: BoundingBox,
+    /// Whether the face was detected in this frame. Otherwise its place is predicted.
+    pub seen: bool,
+    /// The time of the first frame in which the face was seen.
+    pub followed_since: Duration,
+    /// How sure the finder was when it saw the face last, 0 to 1.
+    pub confidence: f32,
+    /// Points of the face in this frame; where the finder gives them, and the face is seen.
+    pub landmarks: Option<Landmarks>,
+}
+
+/// A detection with the look of the face, where its picture is at hand.
 #[derive(Debug, Clone)]
-pub struct FaceIds {
-    camera: u16,
-    last: Arc<AtomicU64>,
+pub struct Sighting {
+    /// What the finder said.
+    pub detection: Detection,
+    /// How the face looks.
+    pub thumbnail: Option<Thumbnail>,
 }
 
-impl FaceIds {
-    /// `camera` counts from 0 and makes the ids of several cameras differ.
-    pub fn of_camera(camera: u16) -> Self {
-        Self { camera, last: Arc::default() }
-    }
-
-    /// An id that was not used before.
-    pub fn next_id(&self) -> FaceId {
-        FaceId { camera: self.camera, number: self.last.fetch_add(1, Ordering::Relaxed) + 1 }
-    }
+/// How the place of a face in the present frame is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Seen,
+    /// By optical flow.
+    Located,
+    /// By its motion before.
+    Predicted,
 }
 
 #[derive(Debug)]
 struct Track {
     id: FaceId,
-    face: BoundingBox,
+    motion: Motion,
+    place: Place,
+    /// The box in the present frame, and in the one before until that is known.
+    roi: BoundingBox,
+    first_seen: Duration,
     last_seen: Duration,
+    last_seen_at: BoundingBox,
+    times_seen: u32,
+    sighting: Sighting,
 }
 
-/// Tracks the faces of one camera. A track ends when its face is missing for longer than [`MAX_AGE`].
+impl Track {
+    fn see(&mut self, sighting: Sighting, time: Duration) {
+        let roi = sighting.detection.roi;
+        let ((x, y), (seen_x, seen_y)) = (self.motion.center(), roi.center());
+        if (seen_x - x).hypot(seen_y - y) > JUMP_DISTANCE * self.motion.side() {
+            self.motion = Motion::new(roi);
+        } else {
+            self.motion.correct(roi);
+        }
+        self.place = Place::Seen;
+        (self.roi, self.last_seen_at, self.last_seen) = (roi, roi, time);
+        self.times_seen += 1;
+        // On one grey a face has no look; the one before is kept.
+        let thumbnail = sighting.thumbnail.or_else(|| self.sighting.thumbnail.take());
+        self.sighting = Sighting { detection: sighting.detection, thumbnail };
+    }
+
+    fn expected(&self, time: Duration) -> Expected<'_> {
+        Expected {
+            motion: &self.motion,
+            last_seen_at: self.last_seen_at,
+            missed_secs: (time - self.last_seen).as_secs_f64(),
+            thumbnail: self.sighting.thumbnail.as_ref(),
+        }
+    }
+
+    /// The longer a face was seen, the longer its motion alone predicts it.
+    fn is_predictable(&self, time: Duration) -> bool {
+        let was_seen_for = self.last_seen - self.first_seen;
+        self.times_seen >= MIN_TIMES_SEEN && (self.place != Place::Predicted || time - self.last_seen <= was_seen_for)
+    }
+}
+
+/// A track that is not seen in the present frame.
+#[derive(Debug, Clone)]
+pub struct Missed {
+    /// Its position among the tracks.
+    pub position: usize,
+    /// Where the face was in the frame before.
+    pub before: BoundingBox,
+    /// Where its motion predicts it. The box may leave the image.
+    pub predicted: BoundingBox,
+    /// How it looked when it was seen last.
+    pub thumbnail: Option<Thumbnail>,
+    /// Whether another track is near, so that the pixels may be those of another face.
+    pub is_crowded: bool,
+}
+
+/// Follows the faces of one camera.
+///
+/// Each frame takes these steps: [`Tracker::begin_frame`], [`Tracker::assign`], for the [`Tracker::missed`] tracks
+/// [`Tracker::see`] or [`Tracker::locate`], [`Tracker::begin`] for new faces, and [`Tracker::faces`].
 #[derive(Debug)]
 pub struct Tracker {
     ids: FaceIds,
     tracks: Vec<Track>,
-    last_update: Duration,
+    time: Duration,
 }
 
 impl Tracker {
     /// Follows the faces of the camera that these ids are for.
     pub fn new(ids: FaceIds) -> Self {
-        Self { ids, tracks: Vec::new(), last_update: Duration::ZERO }
+        Self { ids, tracks: Vec::new(), time: Duration::ZERO }
     }
 
-    /// Takes the faces of the frame at `time` and returns their ids in the same order.
+    /// Predicts all tracks at `time`, and ends those that are missed for longer than `max_age`.
     ///
     /// `time` counts from any fixed origin. Where it goes back, all tracks end, because the frames are of another
     /// recording.
-    pub fn update(&mut self, faces: &[BoundingBox], time: Duration) -> Vec<FaceId> {
-        if time < self.last_update {
+    pub fn begin_frame(&mut self, time: Duration, max_age: Duration) {
+        if time < self.time {
             self.tracks.clear();
         }
-        self.last_update = time;
-        self.tracks.retain(|track| time - track.last_seen <= MAX_AGE);
-
-        let mut pairs: Vec<(f64, usize, usize)> = Vec::new();
-        for (t, track) in self.tracks.iter().enumerate() {
-            for (f, face) in faces.iter().enumerate() {
-                pairs.push((track.face.iou(face), t, f));
-            }
+        let dt = time.saturating_sub(self.time).as_secs_f64();
+        self.time = time;
+        self.tracks.retain(|track| time - track.last_seen <= max_age);
+        for track in &mut self.tracks {
+            track.motion.advance(dt);
+            track.place = Place::Predicted;
         }
-        pairs.retain(|(iou, ..)| *iou >= MIN_IOU);
-        pairs.sort_by(|(a, ..), (b, ..)| b.total_cmp(a));
-
-        let mut ids = vec![None; faces.len()];
-        let mut is_continued = vec![false; self.tracks.len()];
-        for (_, t, f) in pairs {
-            if !is_continued[t] && ids[f].is_none() {
-                is_continued[t] = true;
-                let track = &mut self.tracks[t];
-                *track = Track { id: track.id, face: faces[f], last_seen: time };
-                ids[f] = Some(track.id);
-            }
-        }
-        ids.into_iter().zip(faces).map(|(id, face)| id.unwrap_or_else(|| self.begin(*face, time))).collect()
     }
 
-    fn begin(&mut self, face: BoundingBox, time: Duration) -> FaceId {
-        let id = self.ids.next_id();
-        self.tracks.push(Track { id, face, last_seen: time });
-        id
+    /// Ends all tracks.
+    pub fn end_all(&mut self) {
+        self.tracks.clear();
+    }
+
+    /// Continues tracks with what was detected, and returns the detections that fit to no track.
+    pub fn assign(&mut self, sightings: Vec<Sighting>) -> Vec<Sighting> {
+        let row = |track: &Track| -> Vec<_> {
+            let expected = track.expected(self.time);
+            sightings.iter().map(|s| cost(&expected, s.detection.roi, s.thumbnail.as_ref())).collect()
+        };
+        let pairs = assign(&self.tracks.iter().map(row).collect::<Vec<_>>());
+        let mut left = Vec::new();
+        for (position, sighting) in sightings.into_iter().enumerate() {
+            match pairs.iter().find(|(_, sighting)| *sighting == position) {
+                Some((track, _)) => self.see(*track, sighting),
+                None => left.push(sighting),
+            }
+        }
+        left
+    }
+
+    /// The tracks whose faces are not seen yet in this frame, without those that may be errors of the finder.
+    pub fn missed(&self) -> Vec<Missed> {
+        let missed = self
+            .tracks
+            .iter()
+            .enumerate()
+            .filter(|(_, track)| track.place == Place::Predicted && track.times_seen >= MIN_TIMES_SEEN);
+        let missed = missed.map(|(position, track)| {
+            let predicted = track.motion.square();
+            let mut others = self.tracks.iter().enumerate().filter(|(other, _)| *other != position);
+            let is_crowded =
+                others.any(|(_, other)| [track.roi, predicted].iter().any(|roi| other.roi.intersection(roi).is_some()));
+            let thumbnail = track.sighting.thumbnail.clone();
+            Missed { position, before: track.roi, predicted, thumbnail, is_crowded }
+        });
+        missed.collect()
+    }
+
+    /// The cost of continuing the track at `position` with this face, or `None` where it cannot be the same face, or is the
+    /// face of another track.
+    pub fn cost(&self, position: usize, sighting: &Sighting) -> Option<f64> {
+        let roi = sighting.detection.roi;
+        let track = self.tracks.get(position)?;
+        let is_taken =
+            self.tracks.iter().any(|other| other.place == Place::Seen && other.roi.intersection(&roi).is_some());
+        let cost = cost(&track.expected(self.time), roi, sighting.thumbnail.as_ref())?;
+        (!is_taken).then_some(cost)
+    }
+
+    /// Continues the track at `position`.
+    pub fn see(&mut self, position: usize, sighting: Sighting) {
+        if let Some(track) = self.tracks.get_mut(position) {
+            track.see(sighting, self.time);
+        }
+    }
+
+    /// Moves the track at `position` to `roi`, where optical flow says that the face is.
+    pub fn locate(&mut self, position: usize, roi: BoundingBox) {
+        if let Some(track) = self.tracks.get_mut(position) {
+            track.motion.correct_center(roi.center());
+            track.place = Place::Located;
+        }
+    }
+
+    /// Begins a track.
+    pub fn begin(&mut self, sighting: Sighting) {
+        let roi = sighting.detection.roi;
+        self.tracks.push(Track {
+            id: self.ids.next_id(),
+            motion: Motion::new(roi),
+            place: Place::Seen,
+            roi,
+            first_seen: self.time,
+            last_seen: self.time,
+            last_seen_at: roi,
+            times_seen: 1,
+            sighting,
+        });
+    }
+
+    /// The faces in the present frame of this size, from left to right: those that are seen, and those whose place is
+    /// known well enough.
+    pub fn faces(&mut self, image: BoundingBox) -> Vec<FoundFace> {
+        for track in self.tracks.iter_mut().filter(|track| track.place != Place::Seen) {
+            track.roi = track.motion.square();
+        }
+        let seen: Vec<_> =
+            self.tracks.iter().filter(|track| track.place == Place::Seen).map(|track| track.roi).collect();
+        let is_shown = |track: &&Track| {
+            let (x, y) = track.roi.center();
+            let center = BoundingBox { x: x.floor() as i32, y: y.floor() as i32, width: 1, height: 1 };
+            let is_inside = center.intersection(&image).is_some();
+            let is_covered = seen.iter().any(|roi| roi.iou(&track.roi) > COVERED_IOU);
+            track.place == Place::Seen || (is_inside && !is_covered && track.is_predictable(self.time))
+        };
+        let faces = self.tracks.iter().filter(is_shown).filter_map(|track| {
+            let is_seen = track.place == Place::Seen;
+            Some(FoundFace {
+                id: track.id,
+                roi: track.roi.intersection(&image)?,
+                seen: is_seen,
+                followed_since: track.first_seen,
+                confidence: track.sighting.detection.confidence,
+                landmarks: track.sighting.detection.landmarks.filter(|_| is_seen),
+            })
+        });
+        let mut faces: Vec<_> = faces.collect();
+        faces.sort_by_key(|face| (face.roi.x, face.roi.y));
+        faces
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(x: i32, y: i32) -> BoundingBox {
-        BoundingBox { x, y, width: 60, height: 50 }
-    }
-
-    fn tracker() -> Tracker {
-        Tracker::new(FaceIds::of_camera(0))
-    }
-
-    fn names(ids: &[FaceId]) -> Vec<String> {
-        ids.iter().map(ToString::to_string).collect()
-    }
-
-    /// The time of frame `number` of a camera.
-    fn frame(number: u32, rate_hz: f64) -> Duration {
-        Duration::from_secs_f64(f64::from(number) / rate_hz)
-    }
-
-    #[test]
-    fn a_moving_face_keeps_its_id_also_when_the_order_changes() {
-        let mut tracker = tracker();
-        assert_eq!(names(&tracker.update(&[at(0, 0), at(200, 90)], frame(0, 30.0))), ["face1", "face2"]);
-        assert_eq!(names(&tracker.update(&[at(190, 85), at(10, 5)], frame(1, 30.0))), ["face2", "face1"]);
-        assert_eq!(names(&tracker.update(&[at(20, 10), at(400, 300)], frame(2, 30.0))), ["face1", "face3"]);
-    }
-
-    #[test]
-    fn the_nearer_box_continues_the_face() {
-        let mut tracker = tracker();
-        tracker.update(&[at(0, 0)], Duration::ZERO);
-        assert_eq!(names(&tracker.update(&[at(20, 0), at(3, 0)], frame(1, 30.0))), ["face2", "face1"]);
-    }
-
-    #[test]
-    fn an_id_outlives_missed_frames_for_the_same_time_at_every_frame_rate() {
-        for rate_hz in [2.0, 30.0, 60.0] {
-            let mut tracker = tracker();
-            tracker.update(&[at(0, 0)], Duration::ZERO);
-            let last = (MAX_AGE.as_secs_f64() * rate_hz).floor() as u32;
-            for number in 1..last {
-                tracker.update(&[], frame(number, rate_hz));
-            }
-            assert_eq!(names(&tracker.update(&[at(0, 0)], frame(last, rate_hz))), ["face1"], "{rate_hz} Hz");
-            for number in 1..=last {
-                tracker.update(&[], frame(last + number, rate_hz));
-            }
-            let late = tracker.update(&[at(0, 0)], frame(2 * last + 1, rate_hz));
-            assert_eq!(names(&late), ["face2"], "{rate_hz} Hz");
-        }
-    }
-
-    #[test]
-    fn a_pause_or_a_jump_back_in_time_ends_all_tracks() {
-        let mut tracker = tracker();
-        tracker.update(&[at(0, 0)], Duration::from_secs(10));
-        let after_a_pause = tracker.update(&[at(0, 0)], Duration::from_secs(3610));
-        assert_eq!(names(&after_a_pause), ["face2"]);
-        assert_eq!(names(&tracker.update(&[at(0, 0)], Duration::from_secs(3609))), ["face3"]);
-        assert_eq!(names(&tracker.update(&[at(1, 0)], Duration::from_secs(3609))), ["face3"]);
-    }
-
-    #[test]
-    fn ids_of_two_cameras_differ_and_a_camera_that_starts_again_uses_none_twice() {
-        let cameras = [0, 1].map(FaceIds::of_camera);
-        let first_id = |ids: &FaceIds| Tracker::new(ids.clone()).update(&[at(0, 0)], Duration::ZERO)[0];
-        let [front, rear, front_again] = [&cameras[0], &cameras[1], &cameras[0]].map(first_id);
-        assert_eq!(names(&[front, rear, front_again]), ["face1", "camera2_face1", "face2"]);
-    }
-}
+#[path = "tracks_tests.rs"]
+mod tests;

@@ -48,8 +48,11 @@ const MARGIN: &str = "What is cropped around the face on each side, as a fractio
 const MIRROR: &str = "Whether the mirrored face is classified too and both answers are averaged: a little better for twice the \
                       network's time.";
 
+const TIME_CONSTANT: &str = "Time constant in seconds of the filter over the answers about a person: larger is steadier and \
+                             slower; 0 gives the answer for each image alone.";
+
 /// Every parameter.
-pub static TABLE: [Definition; 20] = [
+pub static TABLE: [Definition; 23] = [
     read_only(
         "image.reliability",
         field!(choice Reliability, image.reliability),
@@ -81,6 +84,11 @@ pub static TABLE: [Definition; 20] = [
         field!(integer(1, 64), pipeline.detector.threads),
         "Threads that OpenCV may use in this process: more of them shorten the latency, not the CPU time.",
     ),
+    live(
+        "tracking.max_age",
+        field!(double(0.1, 10.0), pipeline.tracking.max_age),
+        "Longest time in seconds for which a face may be missed: until then its place is predicted and its id is kept.",
+    ),
     live("emotion.enabled", field!(bool, pipeline.attributes.emotion.enabled), ENABLED),
     read_only("emotion.model", field!(string, pipeline.attributes.emotion.model), MODEL),
     live(
@@ -90,11 +98,13 @@ pub static TABLE: [Definition; 20] = [
     ),
     live("emotion.margin", field!(double(0.0, 1.0), pipeline.attributes.emotion.margin), MARGIN),
     live("emotion.mirror", field!(bool, pipeline.attributes.emotion.mirror), MIRROR),
+    live("emotion.time_constant", field!(double(0.0, 60.0), pipeline.attributes.emotion.time_constant), TIME_CONSTANT),
     live("gender.enabled", field!(bool, pipeline.attributes.gender.enabled), ENABLED),
     read_only("gender.model", field!(string, pipeline.attributes.gender.model), MODEL),
     live("gender.min_confidence", field!(double(0.0, 1.0), pipeline.attributes.gender.min_confidence), MIN_CONFIDENCE),
     live("gender.margin", field!(double(0.0, 1.0), pipeline.attributes.gender.margin), MARGIN),
     live("gender.mirror", field!(bool, pipeline.attributes.gender.mirror), MIRROR),
+    live("gender.time_constant", field!(double(0.0, 60.0), pipeline.attributes.gender.time_constant), TIME_CONSTANT),
     live(
         "saliency.method",
         field!(choice Method, saliency.method),

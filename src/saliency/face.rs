@@ -58,8 +58,8 @@ impl FaceExplainer {
         }
     }
 
-    /// Explains each answer about `face`, which was classified in `gray` (height x width, 8-bit, one channel) with
-    /// `attribute_parameters`.
+    /// Explains each raw answer about `face`, which was classified in `gray` (height x width, 8-bit, one channel) with
+    /// `attribute_parameters`. What holds over time has no pixels of its own.
     ///
     /// A target class belongs to one of the networks. For the other network, the most probable class is explained. There
     /// is one result per answer: [`ExplainError`] where the face lies outside the image, a network holds an operator whose
@@ -74,10 +74,12 @@ impl FaceExplainer {
         let SaliencyParameters { method, target, .. } = *parameters;
         let AttributeParameters { emotion, gender } = attribute_parameters;
         let explained = [
-            face.emotion
+            face.raw
+                .emotion
                 .as_ref()
                 .map(|answer| self.emotion.explain(gray, face.roi, answer, target.emotion(), method, emotion)),
-            face.gender
+            face.raw
+                .gender
                 .as_ref()
                 .map(|answer| self.gender.explain(gray, face.roi, answer, target.gender(), method, gender)),
         ];
@@ -139,6 +141,7 @@ impl<A: Attribute> NetworkExplainer<A> {
 mod tests {
     use std::io::Write;
     use std::path::Path;
+    use std::time::Duration;
 
     use opencv::imgcodecs::{IMREAD_GRAYSCALE, imread};
     use opencv::prelude::*;
@@ -148,8 +151,8 @@ mod tests {
     use super::super::SaliencyTarget;
     use super::*;
     use crate::attributes::crop::mirror;
-    use crate::attributes::{BuiltIn, Classifier};
-    use crate::faces::{FaceId, FaceIds, FoundFace};
+    use crate::attributes::{BuiltIn, Classifier, RawEstimates};
+    use crate::faces::FaceIds;
 
     const FACE: BoundingBox = BoundingBox { x: 165, y: 60, width: 120, height: 140 };
 
@@ -157,8 +160,23 @@ mod tests {
         imread(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/astronaut.jpg"), IMREAD_GRAYSCALE).unwrap()
     }
 
-    fn an_id() -> FaceId {
-        FaceIds::of_camera(0).next_id()
+    /// A face with these raw answers.
+    fn a_face(
+        roi: BoundingBox,
+        emotion: Option<Estimate<Emotion>>,
+        gender: Option<Estimate<Gender>>,
+    ) -> FaceAttributes {
+        FaceAttributes {
+            id: FaceIds::of_camera(0).next_id(),
+            roi,
+            seen: true,
+            followed_since: Duration::ZERO,
+            confidence: 1.0,
+            landmarks: None,
+            emotion: None,
+            gender: None,
+            raw: RawEstimates { emotion, gender },
+        }
     }
 
     #[test]
@@ -172,7 +190,7 @@ mod tests {
         let mut explain = |gray: &Mat, roi| {
             let emotion = classifier.classify(gray, roi, &parameters.emotion).unwrap();
             let confidence = emotion.confidence;
-            let face = FaceAttributes { id: an_id(), roi, emotion: Some(emotion), gender: None };
+            let face = a_face(roi, Some(emotion), None);
             let mut explanations = explainer.explain(gray, &face, &parameters, &SaliencyParameters::default());
             let explanation = explanations.remove(0).unwrap();
             assert_eq!(explanation.confidence, confidence);
@@ -195,8 +213,8 @@ mod tests {
         let attribute_parameters = AttributeParameters::default();
         let classifiers = Classifiers::load(&attribute_parameters).unwrap();
         let gray = portrait();
-        let found = FoundFace { id: an_id(), roi: FACE };
-        let face = classifiers.classify(&gray, found, &attribute_parameters, &mut Vec::new());
+        let raw = classifiers.classify(&gray, FACE, &attribute_parameters, &mut Vec::new());
+        let face = a_face(FACE, raw.emotion, raw.gender);
         let mut explainer = FaceExplainer::new(&classifiers);
         let mut explain = |parameters: &SaliencyParameters| -> Vec<_> {
             let explained = explainer.explain(&gray, &face, &attribute_parameters, parameters);
@@ -208,8 +226,8 @@ mod tests {
         assert_eq!((emotion.task, emotion.class, gender.task), ("emotion", "happy", "gender"));
         // The same crop through the same network; tract may order the operations differently.
         for (explanation, position) in [
-            (emotion, face.emotion.as_ref().unwrap().best_position()),
-            (gender, face.gender.as_ref().unwrap().best_position()),
+            (emotion, face.raw.emotion.as_ref().unwrap().best_position()),
+            (gender, face.raw.gender.as_ref().unwrap().best_position()),
         ] {
             assert!((explanation.saliency.probabilities[position] - explanation.confidence).abs() < 1e-6);
         }
@@ -232,12 +250,8 @@ mod tests {
         let mut parameters = AttributeParameters::default();
         parameters.emotion.model = file.path().display().to_string();
         let mut explainer = FaceExplainer::new(&Classifiers::load(&parameters).unwrap());
-        let face = FaceAttributes {
-            id: an_id(),
-            roi: FACE,
-            emotion: Some(Estimate::from_probabilities(vec![1.0 / 7.0; 7], 0.0)),
-            gender: Some(Estimate::from_probabilities(vec![0.5; 2], 0.0)),
-        };
+        let emotion = Estimate::from_probabilities(vec![1.0 / 7.0; 7], 0.0);
+        let face = a_face(FACE, Some(emotion), Some(Estimate::from_probabilities(vec![0.5; 2], 0.0)));
         for _ in 0..2 {
             let explained = explainer.explain(&portrait(), &face, &parameters, &SaliencyParameters::default());
             let refusal = explained[0].as_ref().unwrap_err().to_string();
@@ -254,7 +268,7 @@ mod tests {
         let parameters = AttributeParameters::default();
         let mut explainer = FaceExplainer::new(&Classifiers::load(&parameters).unwrap());
         let gray = Mat::new_rows_cols_with_default(190, 320, opencv::core::CV_8UC1, 70.into()).unwrap();
-        let face = FaceAttributes { id: an_id(), roi: FACE, emotion: None, gender: None };
+        let face = a_face(FACE, None, None);
         assert!(explainer.explain(&gray, &face, &parameters, &SaliencyParameters::default()).is_empty());
     }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use face_attributes::attributes::FaceAttributes;
 use face_attributes::attributes::{Attribute, Estimate};
-use face_attributes::faces::BoundingBox;
+use face_attributes::faces::{BoundingBox, Landmarks};
 
 /// The faces in one picture; serialised as one JSON object.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -30,9 +30,29 @@ pub struct FaceReport {
     pub id: String,
     /// The box of the face, in pixels of the picture.
     pub roi: RoiReport,
-    /// `null` where emotions are not classified.
+    /// Whether the face was detected in this picture; otherwise its place is predicted.
+    pub seen: bool,
+    /// The time of the first picture with the face, in seconds from the beginning of the video.
+    pub followed_since: f64,
+    /// How sure the finder was when it saw the face last, 0 to 1.
+    pub confidence: f32,
+    /// Eyes (left, right in the picture), nose, corners of the mouth (left, right): x and y in pixels. `null` where the
+    /// finder gives none.
+    pub landmarks: Option<[(f32, f32); 5]>,
+    /// What holds over time; `null` where emotions are not classified.
     pub emotion: Option<EstimateReport>,
-    /// `null` where gender is not classified.
+    /// What holds over time; `null` where gender is not classified.
+    pub gender: Option<EstimateReport>,
+    /// The answers for this picture alone.
+    pub raw: RawReport,
+}
+
+/// The networks' answers for a face in one picture.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RawReport {
+    /// `null` where emotions are not classified, or the face is not seen.
+    pub emotion: Option<EstimateReport>,
+    /// `null` where gender is not classified, or the face is not seen.
     pub gender: Option<EstimateReport>,
 }
 
@@ -46,12 +66,12 @@ pub struct RoiReport {
     pub height: i32,
 }
 
-/// A network's answer.
+/// An answer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct EstimateReport {
     /// The name of the class, or `unknown`.
     pub label: &'static str,
-    /// The probability of the most probable class, 0 to 1.
+    /// The probability of the label, 0 to 1; where it is unknown, that of the most probable class.
     pub confidence: f32,
     /// One probability per class, in the network's order.
     pub probabilities: Vec<f32>,
@@ -63,8 +83,16 @@ impl From<&FaceAttributes> for FaceReport {
         Self {
             id: face.id.to_string(),
             roi: RoiReport { x, y, width, height },
+            seen: face.seen,
+            followed_since: face.followed_since.as_secs_f64(),
+            confidence: face.confidence,
+            landmarks: face.landmarks.map(|Landmarks(points)| points),
             emotion: face.emotion.as_ref().map(EstimateReport::from),
             gender: face.gender.as_ref().map(EstimateReport::from),
+            raw: RawReport {
+                emotion: face.raw.emotion.as_ref().map(EstimateReport::from),
+                gender: face.raw.gender.as_ref().map(EstimateReport::from),
+            },
         }
     }
 }
@@ -85,6 +113,9 @@ impl fmt::Display for FrameReport {
             write!(f, "\n  {} at {x},{y} of {width}x{height}", face.id)?;
             for estimate in [&face.emotion, &face.gender].into_iter().flatten() {
                 write!(f, ", {} {:.0}%", estimate.label, 100.0 * estimate.confidence)?;
+            }
+            if !face.seen {
+                write!(f, ", predicted")?;
             }
         }
         Ok(())

@@ -100,7 +100,7 @@ pub struct Source {
 
 enum Pictures {
     Image,
-    Video(VideoCapture),
+    Video(Video),
     End,
 }
 
@@ -110,7 +110,11 @@ impl Source {
     /// # Errors
     /// [`SourceError`] names the file or device that is missing or cannot be opened.
     pub fn open(path: &Path) -> Result<Self, SourceError> {
-        let pictures = if is_image(path) { Pictures::Image } else { Pictures::Video(open_video(path)?) };
+        let pictures = if is_image(path) {
+            Pictures::Image
+        } else {
+            Pictures::Video(Video { capture: open_video(path)?, last_time: None })
+        };
         Ok(Self { path: path.to_owned(), pictures, pictures_read: 0 })
     }
 
@@ -118,13 +122,41 @@ impl Source {
     pub fn picture_count(&self) -> Option<u64> {
         match &self.pictures {
             Pictures::Image => Some(1),
-            Pictures::Video(capture) => {
+            Pictures::Video(Video { capture, .. }) => {
                 let count = capture.get(videoio::CAP_PROP_FRAME_COUNT).unwrap_or(0.0);
                 (count >= 1.0).then_some(count as u64)
             }
             Pictures::End => Some(0),
         }
     }
+}
+
+/// A video file or a camera.
+struct Video {
+    capture: VideoCapture,
+    /// The time of the picture before.
+    last_time: Option<Duration>,
+}
+
+/// The rate of a video that does not tell its own, in pictures per second.
+const USUAL_RATE_HZ: f64 = 30.0;
+
+impl Video {
+    /// The time of the picture that was read now.
+    fn next_time(&mut self) -> Duration {
+        let property = |id| self.capture.get(id).ok().filter(|value| value.is_finite() && *value > 0.0);
+        let told = property(videoio::CAP_PROP_POS_MSEC).map_or(Duration::ZERO, |ms| Duration::from_secs_f64(ms / 1e3));
+        let rate_hz = property(videoio::CAP_PROP_FPS).unwrap_or(USUAL_RATE_HZ);
+        let time = time_after(self.last_time, told, Duration::from_secs_f64(1.0 / rate_hz));
+        self.last_time = Some(time);
+        time
+    }
+}
+
+/// The time of a picture for which OpenCV tells `told`. For the last pictures of some videos, OpenCV tells 0: those follow
+/// the picture before by `interval`.
+fn time_after(last: Option<Duration>, told: Duration, interval: Duration) -> Duration {
+    last.filter(|last| told <= *last).map_or(told, |last| last + interval)
 }
 
 /// Share of a video's pictures that have to be there. What files tell of their number is often a guess from the duration.
@@ -137,13 +169,12 @@ impl Iterator for Source {
     fn next(&mut self) -> Option<Self::Item> {
         let next = match &mut self.pictures {
             Pictures::Image => Some(read_bgr(&self.path).map(|bgr| Picture { bgr, time: Duration::ZERO })),
-            Pictures::Video(capture) => {
+            Pictures::Video(video) => {
                 let mut bgr = Mat::default();
-                match capture.read(&mut bgr) {
+                match video.capture.read(&mut bgr) {
                     Ok(true) if !bgr.empty() => {
                         self.pictures_read += 1;
-                        let time_ms = capture.get(videoio::CAP_PROP_POS_MSEC).unwrap_or(0.0);
-                        return Some(Ok(Picture { bgr, time: Duration::from_secs_f64(time_ms.max(0.0) / 1e3) }));
+                        return Some(Ok(Picture { bgr, time: video.next_time() }));
                     }
                     Ok(_) => self.damage().map(Err),
                     Err(error) => Some(Err(SourceError::OpenCv { path: self.path.clone(), error })),
@@ -171,4 +202,21 @@ fn open_video(path: &Path) -> Result<VideoCapture, SourceError> {
     let capture = VideoCapture::from_file(path.to_str().ok_or_else(no_video)?, videoio::CAP_ANY)
         .map_err(|error| SourceError::OpenCv { path: path.to_owned(), error })?;
     if capture.is_opened().unwrap_or(false) { Ok(capture) } else { Err(no_video()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_a_video_never_goes_back() {
+        let ms = Duration::from_millis;
+        let mut last = None;
+        let times = [0, 33, 67, 100, 0, 0].map(|told| {
+            let time = time_after(last, ms(told), ms(33));
+            last = Some(time);
+            time
+        });
+        assert_eq!(times, [0, 33, 67, 100, 133, 166].map(ms));
+    }
 }

@@ -1,8 +1,11 @@
 //! `~/faces`: what is said about each face.
 
+use std::time::Duration;
+
 use face_attributes::attributes::{Attribute, Emotion, Estimate, FaceAttributes, Gender};
-use face_attributes::faces::BoundingBox;
+use face_attributes::faces::{BoundingBox, Landmarks};
 use face_attributes::parameters::Parameters;
+use face_attributes::pipeline::Scene;
 use r2r::face_attributes::msg;
 use r2r::sensor_msgs::msg::RegionOfInterest;
 use r2r::std_msgs::msg::Header;
@@ -36,7 +39,7 @@ impl Output for FacesOutput {
 
     fn publish(&mut self, observation: &Observation) -> anyhow::Result<()> {
         let header = observation.received.image.header.clone();
-        Ok(self.publisher.publish(&faces_message(header, &observation.scene.faces))?)
+        Ok(self.publisher.publish(&faces_message(header, &observation.scene))?)
     }
 
     fn close(self: Box<Self>, node: &mut Node) {
@@ -45,16 +48,25 @@ impl Output for FacesOutput {
 }
 
 /// The message for the faces of one image.
-fn faces_message(header: Header, faces: &[FaceAttributes]) -> msg::FaceAttributesArray {
-    msg::FaceAttributesArray { header, faces: faces.iter().map(face_message).collect() }
+fn faces_message(header: Header, scene: &Scene) -> msg::FaceAttributesArray {
+    msg::FaceAttributesArray { header, faces: scene.faces.iter().map(|face| face_message(face, scene.time)).collect() }
 }
 
-fn face_message(face: &FaceAttributes) -> msg::FaceAttributes {
+fn face_message(face: &FaceAttributes, time: Duration) -> msg::FaceAttributes {
+    let landmarks = face.landmarks.map(|Landmarks(points)| points.to_vec()).unwrap_or_default();
+    let (landmarks_x, landmarks_y) = landmarks.into_iter().unzip();
     msg::FaceAttributes {
         id: face.id.to_string(),
         roi: roi_message(face.roi),
+        seen: face.seen,
+        followed_secs: time.saturating_sub(face.followed_since).as_secs_f32(),
+        confidence: face.confidence,
+        landmarks_x,
+        landmarks_y,
         emotion: face.emotion.as_ref().map_or_else(no_emotion, emotion_message),
         gender: face.gender.as_ref().map_or_else(no_gender, gender_message),
+        raw_emotion: face.raw.emotion.as_ref().map_or_else(no_emotion, emotion_message),
+        raw_gender: face.raw.gender.as_ref().map_or_else(no_gender, gender_message),
     }
 }
 

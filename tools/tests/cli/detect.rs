@@ -11,7 +11,11 @@ fn json_describes_each_picture_on_a_line() {
     assert_eq!((&line["frame"], &line["width"], &line["height"]), (&json!(0), &json!(512), &json!(512)));
 
     let [face] = &line["faces"].as_array().unwrap()[..] else { panic!("{line}") };
-    assert_eq!(keys(face), ["id", "roi", "emotion", "gender"]);
+    let expected = ["id", "roi", "seen", "followed_since", "confidence", "landmarks", "emotion", "gender", "raw"];
+    assert_eq!(keys(face), expected);
+    assert_eq!((&face["seen"], &face["followed_since"]), (&Value::Bool(true), &Value::from(0.0)));
+    // Nothing came before that could hold.
+    assert_eq!((&face["raw"]["emotion"], &face["raw"]["gender"]), (&face["emotion"], &face["gender"]));
     assert_eq!(face["id"], "face1");
     assert_eq!(keys(&face["roi"]), ["x", "y", "width", "height"]);
     for (key, expected) in ["x", "y", "width", "height"].into_iter().zip(FACE) {
