@@ -31,7 +31,7 @@ impl Default for AttributeParameters {
                 // Gains nearly one percentage point of accuracy, and takes about a tenth of a frame's time.
                 mirror: true,
                 // A new expression is the label within half a second.
-                time_constant: 0.4,
+                time_constant: 0.5,
             },
             gender: ClassifierParameters {
                 enabled: true,
