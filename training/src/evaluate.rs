@@ -37,7 +37,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 fn print_report<A: BuiltIn + Labelled>(arguments: &Arguments, recipe: &Recipe) -> anyhow::Result<()> {
-    let evaluation = answers(recipe, &arguments.run, &held_out::<A>(recipe, &arguments.data)?)?;
+    let images = held_out::<A>(recipe, &arguments.data)?;
+    images.left_out.iter().filter(|it| it.count > 0).for_each(|left_out| eprintln!("left out: {left_out}"));
+    let evaluation = answers(recipe, &arguments.run, &images)?;
     println!("{}", EvaluationReport::new(&evaluation));
     Ok(())
 }
