@@ -74,6 +74,13 @@ pub struct Args {
     images: Vec<PathBuf>,
 }
 
+impl Args {
+    /// The picture to write, where one is wanted.
+    fn picture_path(&self) -> PathBuf {
+        self.out.clone().unwrap_or_else(|| DEFAULT_OUT.into())
+    }
+}
+
 const PREDICTED: &str = "predicted";
 
 /// Where the picture goes if nothing else is said.
@@ -125,7 +132,7 @@ fn parameters(args: &Args) -> anyhow::Result<Parameters> {
 
 /// Writes a picture to the file that was asked for.
 fn write_picture(args: &Args, picture: &opencv::core::Mat) -> anyhow::Result<()> {
-    let path = args.out.clone().unwrap_or_else(|| DEFAULT_OUT.into());
+    let path = args.picture_path();
     let written =
         opencv::imgcodecs::imwrite_def(&path, picture).with_context(|| format!("cannot write {}", path.display()))?;
     anyhow::ensure!(written, "cannot write {}", path.display());
