@@ -21,7 +21,7 @@ use serde::Serialize;
 
 use super::explanation::{Explained, Explanation};
 use super::{Args, write_picture};
-use crate::Outcome;
+use crate::outcome::Outcome;
 use crate::progress::print_left_out;
 
 /// What is known of one face, as data for other programs.

@@ -16,7 +16,7 @@ use opencv::prelude::*;
 
 use super::explanation::{Explained, Explanation};
 use super::{Args, write_picture};
-use crate::Outcome;
+use crate::outcome::Outcome;
 use crate::progress::{print_left_out, progress_bar};
 use crate::selection::spread;
 

@@ -20,7 +20,7 @@ use opencv::core::Mat;
 use opencv::imgcodecs::imwrite_def;
 use opencv::prelude::*;
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 use crate::progress::{correct_length, print_left_out, progress_bar};
 
 /// Find and classify the faces in images, video files, folders of them, and cameras.

@@ -27,7 +27,7 @@ use opencv::imgcodecs::imwrite_def;
 use opencv::prelude::*;
 use serde::Serialize;
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 use crate::progress::{print_left_out, progress_bar};
 use crate::selection::spread;
 

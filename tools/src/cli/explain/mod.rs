@@ -15,7 +15,7 @@ use face_attributes::saliency::{Method, Neuron};
 use face_attributes_tools::parameters::read_parameters;
 use face_attributes_tools::task::Task;
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 use explanation::Explanation;
 
 /// Show which pixels of a face speak for a network's answer.

@@ -17,7 +17,7 @@ use face_attributes_tools::parameters::read_parameters;
 use face_attributes_tools::task::Task;
 use serde::Serialize;
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 use crate::progress::{print_left_out, progress_bar};
 
 /// Measure how often a network is right on labelled pictures that each show one face and little else.
