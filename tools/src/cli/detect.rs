@@ -102,7 +102,7 @@ impl Detection<'_> {
         self.progress.inc_length(count.saturating_sub(1));
         let mut pictures = 0;
         for (number, picture) in (0..).zip(source) {
-            // A file that fails costs itself only, an output that fails ends the work.
+            // A file that fails is skipped. An output that fails ends the work.
             match picture.map_err(Into::into).and_then(|picture| Ok((self.process(file, &picture)?, picture.bgr))) {
                 Ok((scene, bgr)) => {
                     self.print(file, number, &bgr, &scene.faces)?;

@@ -1,4 +1,4 @@
-//! What is said on stderr beside errors: a progress bar, where that is a terminal, and what is left out.
+//! Progress on stderr, where that is a terminal, and notes on what is left out.
 
 use face_attributes_tools::source::LeftOut;
 use indicatif::{ProgressBar, ProgressStyle};

@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stray_quote_costs_one_row_wherever_it_stands() {
+    fn a_stray_quote_loses_one_row_wherever_it_stands() {
         let whole = pixels(0, PIXELS);
         let stray = r#"has a quote without its partner"#;
         let cases = [

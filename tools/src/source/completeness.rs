@@ -1,7 +1,8 @@
 //! Whether an image file reaches its end.
 //!
 //! Decoders fill up with grey what is missing from a JPEG, and only warn. So the structure of the file is followed here to the
-//! mark of its end. What is behind that mark is ignored: cameras put previews and films there.
+//! mark of its end. What is behind that mark is ignored: cameras put previews and films there. Damage before the mark is not
+//! found.
 
 /// Whether the image ends where its format says. Formats that are not followed here count as complete: OpenCV refuses those that
 /// are cut short.

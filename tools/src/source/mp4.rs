@@ -66,14 +66,16 @@ fn find<'a>(content: &'a [u8], path: &[&[u8; 4]]) -> Option<&'a [u8]> {
     path.iter().try_fold(content, |content, kind| boxes(content).find(|(found, _)| found == *kind).map(|(_, it)| it))
 }
 
-/// How many pictures the first video track shows; `None` where the list of its samples does not tell.
+/// How many pictures the one video track shows; `None` where there are several, of which FFmpeg picks one, or where the list of
+/// its samples does not tell.
 ///
 /// A track may show a part of its samples only: a film that was cut without a new encoding. And a file in fragments lists none
 /// or some of them here.
 fn picture_count(movie: &[u8]) -> Option<u64> {
     let is_video =
         |track: &[u8]| find(track, &[b"mdia", b"hdlr"]).and_then(|handler| handler.get(8..12)) == Some(b"vide");
-    let (_, track) = boxes(movie).find(|(kind, inside)| kind == b"trak" && is_video(inside))?;
+    let mut tracks = boxes(movie).filter(|(kind, inside)| kind == b"trak" && is_video(inside));
+    let (Some((_, track)), None) = (tracks.next(), tracks.next()) else { return None };
     let samples = find(track, &[b"mdia", b"minf", b"stbl", b"stsz"])
         .or_else(|| find(track, &[b"mdia", b"minf", b"stbl", b"stz2"]))
         .and_then(|sizes| number(sizes, 8))?;

@@ -1,4 +1,4 @@
-//! What is read of what is given, and what is said of the rest.
+//! Which inputs are read, and how the others are reported.
 
 use std::os::unix::fs::symlink;
 

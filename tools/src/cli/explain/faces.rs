@@ -86,7 +86,7 @@ struct Faces<'a, A> {
 impl<A: BuiltIn> Faces<'_, A> {
     fn files(&mut self, files: &[PathBuf]) -> anyhow::Result<()> {
         for file in files {
-            // A file that fails costs itself only, an output that fails ends the work.
+            // A file that fails is skipped. An output that fails ends the work.
             match self.explain(file).with_context(|| file.display().to_string()) {
                 Ok(faces) => {
                     if faces.is_empty() {

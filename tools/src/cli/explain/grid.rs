@@ -140,7 +140,7 @@ impl<A: BuiltIn> Grid<'_, A> {
         Ok(pictures.into_iter().map(|picture| Tile { picture, caption: caption.clone() }).collect())
     }
 
-    /// What each network says, of its target or of `class`; `None` where the file fails, which costs itself only.
+    /// What each network says, of its target or of `class`; `None` where the file fails; it is skipped.
     fn explain(&mut self, face: &Picture, class: Option<A>) -> Option<Vec<Explained<A>>> {
         let explained = self.try_explain(face, class).with_context(|| face.to_string());
         self.progress.inc(1);

@@ -1,4 +1,4 @@
-//! `face_attributes explain`: which pixels speak for an answer.
+//! `face_attributes explain`: which pixels support an answer.
 
 mod explanation;
 mod faces;
@@ -18,7 +18,7 @@ use face_attributes_tools::task::Task;
 use crate::outcome::Outcome;
 use explanation::Explanation;
 
-/// Show which pixels of a face speak for a network's answer.
+/// Show which pixels of a face support a network's answer.
 #[derive(clap::Args)]
 pub struct Args {
     /// What is classified.
@@ -56,8 +56,8 @@ pub struct Args {
     /// the saliency of each, row by row.
     #[arg(long, conflicts_with = "grid")]
     json: bool,
-    /// Draw a row per class from DIR/<class>/<image>, as evaluate reads them: samples with what speaks for the answer to each,
-    /// and the mean over the class of what speaks for the class.
+    /// Draw a row per class from `DIR/<class>/<image>`, as evaluate reads them: samples with the pixels that support the answer
+    /// to each, and the mean over the class of the pixels that support the class.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["images", "target", "layer"])]
     grid: Option<PathBuf>,
     /// ONNX file of a second network to show in the grid.
