@@ -24,8 +24,6 @@ pub struct PipelineParameters {
 /// What is in a frame.
 #[derive(Debug)]
 pub struct Scene {
-    /// When the frame was taken, as [`Pipeline::process`] was told.
-    pub time: Duration,
     /// The faces, from left to right.
     pub faces: Vec<FaceAttributes>,
     /// Why attributes are missing that should be there.
@@ -82,11 +80,6 @@ impl Pipeline {
     /// The parameters in force.
     pub fn parameters(&self) -> &PipelineParameters {
         &self.parameters
-    }
-
-    /// The networks.
-    pub fn classifiers(&self) -> &Arc<Classifiers> {
-        &self.classifiers
     }
 
     /// Changes parameters between two frames. Files are not loaded anew: those parameters are fixed once a pipeline is made.

@@ -26,7 +26,7 @@ const WINDOW_SCALE_FACTOR: f64 = 1.1;
 /// and a false face is unlikely, so that fewer neighbours make a face.
 const WINDOW_MIN_NEIGHBORS: i32 = 3;
 
-/// How faces are found, see the table in [`crate::parameters`].
+/// How faces are found, see the table of all parameters.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DetectorParameters {
     /// Path of the Haar cascade; empty for the frontal face cascade of OpenCV's data package.

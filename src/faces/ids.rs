@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Identifies a face while it is tracked. In a process, no id is used twice.
+/// Identifies a face while it is tracked. Among the ids of one [`FaceIds`], none is used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FaceId {
     camera: u16,
@@ -17,7 +17,7 @@ impl fmt::Display for FaceId {
         let Self { camera, number } = self;
         match camera {
             0 => write!(f, "face{number}"),
-            camera => write!(f, "camera{}_face{number}", camera + 1),
+            camera => write!(f, "camera{}_face{number}", u32::from(*camera) + 1),
         }
     }
 }

@@ -18,7 +18,7 @@ const COVERED_IOU: f64 = 0.5;
 /// A detection further away than this from the prediction, in sides of the face, says nothing about the velocity.
 const JUMP_DISTANCE: f64 = 1.0;
 
-/// How faces are followed, see the table in [`crate::parameters`].
+/// How faces are followed, see the table of all parameters.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrackingParameters {
     /// Longest time for which a face may be missed before its track ends, in seconds, 0.1 to 10.

@@ -1,4 +1,4 @@
-//! `~/faces`: what is said about each face.
+//! `~/faces`: the attributes of each face.
 
 use std::time::Duration;
 
