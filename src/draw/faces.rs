@@ -112,13 +112,13 @@ mod tests {
 
     use super::*;
     use crate::attributes::Emotion;
-    use crate::faces::Tracker;
+    use crate::faces::{FaceIds, Tracker};
 
     const GRAY: Vec3b = opencv::core::VecN([90; 3]);
 
     /// The picture of `width` x `height` pixels with a box and the longest caption for each face.
     fn drawn(width: i32, height: i32, boxes: &[BoundingBox]) -> Mat {
-        let ids = Tracker::new(1).update(boxes, Duration::ZERO);
+        let ids = Tracker::new(FaceIds::of_camera(0)).update(boxes, Duration::ZERO);
         let faces: Vec<_> = ids
             .into_iter()
             .zip(boxes)
