@@ -20,8 +20,6 @@ pub struct PipelineParameters {
 /// What is in a frame.
 #[derive(Debug)]
 pub struct Scene {
-    /// When the frame was taken, as [`Pipeline::process`] was told.
-    pub time: Duration,
     /// The faces, from left to right.
     pub faces: Vec<FaceAttributes>,
     /// Why attributes are missing that should be there.
@@ -79,11 +77,6 @@ impl Pipeline {
         &self.parameters
     }
 
-    /// The networks.
-    pub fn classifiers(&self) -> &Arc<Classifiers> {
-        &self.classifiers
-    }
-
     /// Changes parameters between two frames. Files are not loaded anew: those parameters are fixed once a pipeline is made.
     pub fn set_parameters(&mut self, parameters: PipelineParameters) {
         self.parameters = parameters;
@@ -101,7 +94,7 @@ impl Pipeline {
         let mut failures = Vec::new();
         let faces =
             found.into_iter().map(|face| self.classifiers.classify(&gray, face, attributes, &mut failures)).collect();
-        Ok(Scene { time, faces, failures })
+        Ok(Scene { faces, failures })
     }
 
     /// Begins another recording: ends all tracks, and names new faces by `ids`.

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use face_attributes::attributes::{Attribute, Emotion, FaceAttributes, Gender};
+use face_attributes::attributes::{Attribute, Classifiers, Emotion, FaceAttributes, Gender};
 use face_attributes::faces::FaceIds;
 use face_attributes::frame::{ByteOrder, Encoding, Frame};
 use face_attributes::pipeline::{Pipeline, PipelineParameters};
@@ -215,9 +215,11 @@ fn a_wrong_model_or_cascade_stops_the_start_and_is_named() {
 #[test]
 fn cameras_share_the_networks_and_their_ids_differ() {
     let parameters = PipelineParameters::default();
-    let mut front = pipeline();
-    let mut rear =
-        Pipeline::with_classifiers(parameters, Arc::clone(front.classifiers()), FaceIds::of_camera(1)).unwrap();
+    let classifiers = Arc::new(Classifiers::load(&parameters.attributes).unwrap());
+    let [mut front, mut rear] = [0, 1].map(|camera| {
+        let ids = FaceIds::of_camera(camera);
+        Pipeline::with_classifiers(parameters.clone(), Arc::clone(&classifiers), ids).unwrap()
+    });
     let portrait = portrait();
     let frame = Frame::from_bgr(&portrait).unwrap();
     let [seen, seen_too] = [&mut front, &mut rear].map(|camera| camera.process(&frame, Duration::ZERO).unwrap().faces);

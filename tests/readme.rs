@@ -20,3 +20,10 @@ fn the_table_of_parameters_is_complete_and_true() {
     let rows: Vec<_> = TABLE.iter().map(row).collect();
     assert!(readme.contains(&rows.join("\n")), "README.md should have these rows:\n{}", rows.join("\n"));
 }
+
+#[test]
+fn no_figure_is_missing() {
+    for document in [include_str!("../README.md"), include_str!("../models/README.md")] {
+        assert!(!document.contains("FIGURE"), "a figure has a placeholder");
+    }
+}

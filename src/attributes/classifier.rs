@@ -26,7 +26,7 @@ impl BuiltIn for Gender {
     const MODEL: &'static [u8] = include_bytes!("../../models/gender_mini_xception.onnx");
 }
 
-/// How one attribute is classified, see the table in [`crate::parameters`].
+/// How one attribute is classified, see the table of all parameters.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClassifierParameters {
     /// Whether this attribute is classified.

@@ -118,7 +118,7 @@ mod tests {
 
     /// The picture of `width` x `height` pixels with a box and the longest caption for each face.
     fn drawn(width: i32, height: i32, boxes: &[BoundingBox]) -> Mat {
-        let ids = Tracker::new(FaceIds::of_camera(0)).update(boxes, Duration::ZERO);
+        let ids = Tracker::new(FaceIds::of_camera(1)).update(boxes, Duration::ZERO);
         let faces: Vec<_> = ids
             .into_iter()
             .zip(boxes)

@@ -9,5 +9,5 @@ mod sheet;
 pub use caption::caption_place;
 pub use explanation::{explanation_row, explanation_tiles};
 pub use faces::draw_faces;
-pub use saliency::{display, draw_saliency, heat_map, picture_of, strength, stretched};
+pub use saliency::{display, draw_saliency, heat_map, picture_of, stretched};
 pub use sheet::{Row, Tile, draw_sheet};

@@ -36,7 +36,7 @@ pub fn display(saliency: &Saliency) -> opencv::Result<Mat> {
 ///
 /// # Errors
 /// Only those of OpenCV.
-pub fn strength(saliency: &Saliency) -> opencv::Result<Mat> {
+fn strength(saliency: &Saliency) -> opencv::Result<Mat> {
     let magnitudes: Vec<f32> = saliency.values.iter().map(|value| value.abs()).collect();
     let mut smooth = Mat::default();
     let blur = Size::new(BLUR_PX, BLUR_PX);

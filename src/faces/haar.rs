@@ -21,7 +21,7 @@ const CASCADE_FOLDERS: [&str; 4] = [
     "/opt/homebrew/share/opencv4/haarcascades",
 ];
 
-/// How faces are found, see the table in [`crate::parameters`].
+/// How faces are found, see the table of all parameters.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DetectorParameters {
     /// Path of the Haar cascade; empty for the frontal face cascade of OpenCV's data package.

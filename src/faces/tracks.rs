@@ -18,7 +18,7 @@ const MIN_IOU: f64 = 0.3;
 /// frames.
 pub const MAX_AGE: Duration = Duration::from_millis(1500);
 
-/// Identifies a face while it is tracked. In a process, no id is used twice.
+/// Identifies a face while it is tracked. Among the ids of one [`FaceIds`], none is used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FaceId {
     camera: u16,
@@ -31,7 +31,7 @@ impl fmt::Display for FaceId {
         let Self { camera, number } = self;
         match camera {
             0 => write!(f, "face{number}"),
-            camera => write!(f, "camera{}_face{number}", camera + 1),
+            camera => write!(f, "camera{}_face{number}", u32::from(*camera) + 1),
         }
     }
 }

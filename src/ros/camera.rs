@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, anyhow};
 use face_attributes::attributes::Classifiers;
 use face_attributes::faces::FaceIds;
+use face_attributes::parameters::Parameters;
 use face_attributes::pipeline::Pipeline;
 use face_attributes::runtime::{Counters, Mailbox, NamedThread, Throttle};
 use r2r::Node;
@@ -37,7 +38,7 @@ pub struct Camera {
     forwarding: JoinHandle<()>,
     inference: NamedThread<Vec<Box<dyn Output>>>,
     inference_alive: oneshot::Receiver<()>,
-    has_failed: bool,
+    has_inference_ended: bool,
 }
 
 impl Camera {
@@ -79,7 +80,7 @@ impl Camera {
             let (images, counters) = (Arc::clone(&images), Arc::clone(&counters));
             async move { forward_newest(subscription, &images, &counters).await }
         });
-        Ok(Self { topics, counters, images, forwarding, inference, inference_alive, has_failed: false })
+        Ok(Self { topics, counters, images, forwarding, inference, inference_alive, has_inference_ended: false })
     }
 
     /// Images of this camera so far.
@@ -91,13 +92,16 @@ impl Camera {
     pub async fn failed(&mut self) -> anyhow::Error {
         let what = tokio::select! {
             _ = &mut self.forwarding => "subscription",
-            _ = &mut self.inference_alive => "inference thread",
+            _ = &mut self.inference_alive => {
+                self.has_inference_ended = true;
+                "inference thread"
+            }
         };
-        self.has_failed = true;
         anyhow!("the {what} of {} ended", self.topics.image)
     }
 
-    /// Ends the subscription, the threads and the topics.
+    /// Ends the threads and the topics of the outputs. r2r ends the subscription with the next image that arrives for it, which
+    /// is not processed any more.
     ///
     /// An image that is in work at that time is finished, unless that takes longer than `patience`: then the threads are left
     /// behind with their topics.
@@ -108,7 +112,7 @@ impl Camera {
         self.images.close();
         self.forwarding.abort();
         // The channel's error is the end of the thread.
-        if !self.has_failed && timeout(patience, &mut self.inference_alive).await.is_err() {
+        if !self.has_inference_ended && timeout(patience, &mut self.inference_alive).await.is_err() {
             log::warn!("stopping in the middle of an image, which takes longer than {} s", patience.as_secs());
             return Ok(());
         }
@@ -157,18 +161,19 @@ impl Worker {
         let frame = frame_of(&received.image)?;
         // One snapshot for the whole image, whatever is set meanwhile.
         let parameters = self.parameters.get();
+        let mut faults = Vec::new();
         let wanted: Vec<bool> =
-            self.outputs.iter().map(|output| output.is_wanted(&parameters)).collect::<r2r::Result<_>>()?;
+            self.outputs.iter().map(|output| is_wanted(&**output, &parameters, &mut faults)).collect();
         // What nobody listens to is not worth the CPU time of a robot.
         if !wanted.contains(&true) {
-            return Ok(Vec::new());
+            return Ok(faults);
         }
         if parameters.pipeline != *self.pipeline.parameters() {
             self.pipeline.set_parameters(parameters.pipeline.clone());
         }
         let scene = self.pipeline.process(&frame, received.time)?;
         self.counters.add_failed_answers(scene.failures.len() as u64);
-        let mut faults: Vec<_> = scene.failures.iter().map(ToString::to_string).collect();
+        faults.extend(scene.failures.iter().map(ToString::to_string));
         let observation = Observation { received: Arc::new(received), scene: Arc::new(scene), parameters };
         for (output, _) in self.outputs.iter_mut().zip(wanted).filter(|(_, is_wanted)| *is_wanted) {
             if let Err(error) = output.publish(&observation) {
@@ -179,11 +184,18 @@ impl Worker {
     }
 }
 
+/// Whether somebody listens to the output; not where that cannot be told, which is a fault.
+fn is_wanted(output: &dyn Output, parameters: &Parameters, faults: &mut Vec<String>) -> bool {
+    output.is_wanted(parameters).unwrap_or_else(|error| {
+        faults.push(format!("cannot tell who listens to {}: {error}", output.topic()));
+        false
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
-    use face_attributes::parameters::Parameters;
     use futures::{Stream, StreamExt};
     use opencv::imgcodecs::{IMREAD_GRAYSCALE, imread};
     use opencv::prelude::*;

@@ -64,9 +64,11 @@ pub async fn run(sources: &[Source], warnings: &[String]) -> anyhow::Result<()> 
     spinner.stop()?;
     stopped?;
     log::info!(
-        "stopped after {} images, of which {} were dropped for newer ones",
+        "stopped after {} images, of which {} were dropped for newer ones and {} skipped; {} answers are missing",
         counters.received(),
-        counters.dropped()
+        counters.dropped(),
+        counters.failed_images(),
+        counters.failed_answers()
     );
     result
 }

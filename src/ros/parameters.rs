@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use face_attributes::parameters::{Kind, ParameterError, Parameters, Value};
+use face_attributes::parameters::{Kind, ParameterError, Parameters, TABLE, Value};
 
 /// The parameter that every ROS node has: whether its clock follows `/clock`.
 pub const USE_SIM_TIME: &str = "use_sim_time";
@@ -60,13 +60,13 @@ impl SharedParameters {
         if changed == **current {
             return Ok(());
         }
-        for (name, _) in changes.iter().filter(|(name, _)| changed.get(name) != current.get(name)) {
-            log::info!(
-                "parameter {name} is now {}",
-                changed.get(name).map_or(String::new(), |value| value.to_string())
-            );
+        let before = std::mem::replace(&mut *current, Arc::new(changed));
+        let after = Arc::clone(&current);
+        // Logging publishes: not while images wait for the lock.
+        drop(current);
+        for definition in TABLE.iter().filter(|definition| definition.get(&before) != definition.get(&after)) {
+            log::info!("parameter {} is now {}", definition.name, definition.get(&after));
         }
-        *current = Arc::new(changed);
         Ok(())
     }
 

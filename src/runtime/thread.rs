@@ -35,6 +35,11 @@ impl<T: Send + 'static> NamedThread<T> {
         }
     }
 
+    /// Whether the thread has ended, in whichever way.
+    pub fn is_finished(&self) -> bool {
+        self.handle.is_finished()
+    }
+
     /// Waits for the end of the thread and takes its result.
     ///
     /// # Errors

@@ -72,7 +72,7 @@ impl SaliencyTarget {
     }
 }
 
-/// How answers are explained, see the table in [`crate::parameters`].
+/// How answers are explained, see the table of all parameters.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SaliencyParameters {
     /// How saliency is computed.

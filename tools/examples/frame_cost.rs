@@ -12,7 +12,7 @@ use face_attributes::frame::Frame;
 use face_attributes::parameters::Parameters;
 use face_attributes::pipeline::Pipeline;
 use face_attributes_tools::moving_picture::{MovingPicture, PERIOD_FRAMES};
-use face_attributes_tools::source::{images_in, read_bgr};
+use face_attributes_tools::source::{Entry, Folder, read_bgr};
 use opencv::core::Size;
 use opencv::imgcodecs::imwrite_def;
 use serde_json::json;
@@ -75,7 +75,8 @@ fn measure(folder: &Path, min_face_size: Option<f64>) -> anyhow::Result<()> {
         parameters.set("detector.min_face_size", &fraction.into())?;
     }
     let mut pipeline = Pipeline::load(parameters.pipeline)?;
-    let pictures = images_in(folder)?.iter().map(|path| read_bgr(path)).collect::<Result<Vec<_>, _>>()?;
+    let (files, _) = Folder::files(folder, &[Entry::Image])?;
+    let pictures = files.iter().map(|path| read_bgr(path)).collect::<Result<Vec<_>, _>>()?;
     let frames = pictures.iter().map(Frame::from_bgr).collect::<Result<Vec<_>, _>>()?;
     // The first frame pays for memory that the others use again.
     pipeline.process(&frames[0], Duration::ZERO)?;

@@ -153,6 +153,9 @@ fn pictures_of<A: Labelled>(spec: &DatasetSpec) -> anyhow::Result<Vec<LabelledPi
     for error in &dataset.refused {
         eprintln!("{}", skipped(error));
     }
+    for left_out in dataset.left_out.iter().filter(|left_out| left_out.count > 0) {
+        eprintln!("left out: {left_out}");
+    }
     let samples = dataset.samples.into_iter();
     Ok(samples.map(|it| (it.picture, it.truth.position(), it.person.map(|person| person.race))).collect())
 }

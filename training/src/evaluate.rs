@@ -39,7 +39,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 fn print_report<A: BuiltIn + Labelled>(arguments: &Arguments, recipe: &Recipe) -> anyhow::Result<()> {
-    let evaluation = answers(recipe, &arguments.run, &held_out::<A>(recipe, &arguments.data)?, arguments.progress)?;
+    let images = held_out::<A>(recipe, &arguments.data)?;
+    images.left_out.iter().filter(|it| it.count > 0).for_each(|left_out| eprintln!("left out: {left_out}"));
+    let evaluation = answers(recipe, &arguments.run, &images, arguments.progress)?;
     println!("{}", EvaluationReport::new(&evaluation));
     Ok(())
 }

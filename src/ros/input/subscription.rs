@@ -9,7 +9,7 @@ use r2r::QosProfile;
 use r2r::sensor_msgs::msg::Image;
 
 use super::Received;
-use super::image::frame_time;
+use super::image::FrameClock;
 
 /// The QoS of a subscription to a camera.
 pub fn image_qos(reliability: Reliability) -> QosProfile {
@@ -26,6 +26,7 @@ pub async fn forward_newest(
     counters: &Counters,
 ) {
     let start = Instant::now();
+    let mut clock = FrameClock::default();
     let mut sequence = 0;
     while let Some(mut newest) = images.next().await {
         let mut received = 1;
@@ -35,7 +36,7 @@ pub async fn forward_newest(
             received += 1;
         }
         sequence += received;
-        let time = frame_time(&newest.header.stamp, start.elapsed());
+        let time = clock.time(&newest.header.stamp, start.elapsed());
         let replaced = u64::from(mailbox.put(Received { sequence, time, image: newest }).is_some());
         counters.add_received(received, received - 1 + replaced);
     }

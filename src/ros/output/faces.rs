@@ -1,4 +1,4 @@
-//! `~/faces`: what is said about each face.
+//! `~/faces`: the attributes of each face.
 
 use face_attributes::attributes::{Attribute, Emotion, Estimate, FaceAttributes, Gender};
 use face_attributes::faces::BoundingBox;

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use face_attributes::attributes::{Classifiers, FaceAttributes};
 use face_attributes::draw::{draw_saliency, draw_sheet, explanation_row};
 use face_attributes::parameters::Parameters;
@@ -69,6 +69,7 @@ impl Output for SaliencyOutput {
     }
 
     fn publish(&mut self, observation: &Observation) -> anyhow::Result<()> {
+        ensure!(self.thread.as_ref().is_some_and(|thread| !thread.is_finished()), "the thread saliency has ended");
         if self.pace.is_due(observation.parameters.saliency.rate, Instant::now()) {
             self.observations.put(observation.clone());
         }
@@ -81,7 +82,14 @@ impl Output for SaliencyOutput {
     }
 
     fn close(self: Box<Self>, node: &mut Node) {
-        node.destroy_publisher(self.publisher);
+        node.destroy_publisher(self.publisher.clone());
+    }
+}
+
+impl Drop for SaliencyOutput {
+    /// Also where the camera's other thread has panicked, the thread ends.
+    fn drop(&mut self) {
+        self.observations.close();
     }
 }
 

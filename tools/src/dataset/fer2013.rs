@@ -1,9 +1,10 @@
 //! FER-2013 as its original table.
 
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
 use clap::ValueEnum;
-use csv::{ReaderBuilder, StringRecord, Trim};
 use opencv::core::Size;
 use serde::{Deserialize, Serialize};
 
@@ -41,29 +42,26 @@ impl Usage {
 
 /// The pictures of one part of FER-2013 (Goodfellow et al. 2013, arXiv:1307.0414), 48x48 grey, from its table.
 ///
-/// The columns may have any order, as copies of the table differ in it. All pictures are held in memory, 2.3 kB each.
+/// The columns may have any order and the values may stand in quotes, as copies of the table differ in it. All pictures are held
+/// in memory, 2.3 kB each.
 ///
 /// # Errors
 /// [`DatasetError`] names the file that cannot be read, is another table, or has no sound row of this part. A broken row is
 /// refused with its line.
 pub fn fer2013(path: &Path, usage: Usage) -> Result<Dataset<Emotion>, DatasetError> {
     let damaged = |reason: String| DatasetError::Damaged { path: path.to_owned(), expected: EXPECTED, reason };
-    let mut reader = ReaderBuilder::new()
-        .trim(Trim::All)
-        .flexible(true)
-        .from_path(path)
-        .map_err(|error| damaged(error.to_string()))?;
-    let headers = reader.headers().map_err(|error| damaged(error.to_string()))?;
-    let columns = Columns::find(headers).map_err(damaged)?;
+    let unreadable = |error: io::Error| damaged(error.to_string());
+    let mut lines = BufReader::new(File::open(path).map_err(unreadable)?).split(b'\n').zip(1..);
+    let header = lines.next().map_or_else(|| Ok(Vec::new()), |(header, _)| header).map_err(unreadable)?;
+    let columns = Columns::find(&String::from_utf8_lossy(&header)).map_err(damaged)?;
 
     let (mut samples, mut refused) = (Vec::new(), Vec::new());
-    for record in reader.records() {
-        let (line, sample) = match record {
-            Ok(record) => (record.position().map_or(0, csv::Position::line), columns.read(&record, usage)),
-            Err(error) if error.is_io_error() => return Err(damaged(error.to_string())),
-            Err(error) => (error.position().map_or(0, csv::Position::line), Err(error.to_string())),
-        };
-        match sample {
+    for (row, line) in lines {
+        let row = row.map_err(unreadable)?;
+        if row.trim_ascii().is_empty() {
+            continue;
+        }
+        match columns.read(&row, usage) {
             Ok(Some((truth, pixels))) => {
                 let name = format!("{}, line {line}", path.display());
                 let picture = Picture::Pixels { name, size: Size::new(SIDE_PX, SIDE_PX), pixels };
@@ -93,17 +91,26 @@ struct Columns {
 }
 
 impl Columns {
-    fn find(headers: &StringRecord) -> Result<Self, String> {
-        let find = |name: &str| {
-            let found = headers.iter().position(|header| header.eq_ignore_ascii_case(name));
-            found.ok_or_else(|| format!("no column '{name}'"))
+    fn find(header: &str) -> Result<Self, String> {
+        // Some programs mark the beginning of a text.
+        let names: Vec<_> = header.trim_start_matches('\u{feff}').split(',').map(unquoted).collect();
+        let find = |wanted: &str| {
+            let is_found = |name: &Result<&str, _>| name.is_ok_and(|name| name.eq_ignore_ascii_case(wanted));
+            names.iter().position(is_found).ok_or_else(|| format!("no column '{wanted}'"))
         };
         Ok(Self { emotion: find("emotion")?, pixels: find("pixels")?, usage: find("Usage")? })
     }
 
     /// Label and pixels of a row, `None` for one of another part.
-    fn read(&self, record: &StringRecord, usage: Usage) -> Result<Option<(Emotion, Vec<u8>)>, String> {
-        let field = |index: usize, name: &str| record.get(index).ok_or_else(|| format!("no value for '{name}'"));
+    ///
+    /// No value holds a comma or the end of a line. So a quote without its partner damages its own line only.
+    fn read(&self, row: &[u8], usage: Usage) -> Result<Option<(Emotion, Vec<u8>)>, String> {
+        let row = str::from_utf8(row).map_err(|_| "not UTF-8".to_owned())?;
+        let values: Vec<_> = row.split(',').collect();
+        let field = |index: usize, name: &str| {
+            let value = values.get(index).ok_or_else(|| format!("no value for '{name}'"))?;
+            unquoted(value).map_err(|problem| format!("'{name}' {problem}"))
+        };
         let got = field(self.usage, "Usage")?;
         let parts = Usage::value_variants();
         let part = parts.iter().find(|part| part.name() == got).ok_or_else(|| {
@@ -125,6 +132,14 @@ impl Columns {
         }
         Ok(Some((*emotion, pixels)))
     }
+}
+
+/// A value without blanks and quotes around it.
+fn unquoted(value: &str) -> Result<&str, &'static str> {
+    let value = value.trim();
+    let inside = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+    let inside = inside.unwrap_or(value);
+    if inside.contains('"') { Err("has a quote without its partner") } else { Ok(inside.trim()) }
 }
 
 #[cfg(test)]
@@ -178,6 +193,44 @@ mod tests {
     }
 
     #[test]
+    fn values_may_stand_in_quotes() {
+        let rows =
+            [r#""emotion","pixels","Usage""#.to_owned(), format!(r#""4"," {} ", "PublicTest""#, pixels(0, PIXELS))];
+        let dataset = fer2013(&csv(&rows), Usage::PublicTest).unwrap();
+        assert_eq!((dataset.samples[0].truth, dataset.refused.len()), (Emotion::Sad, 0));
+    }
+
+    #[test]
+    fn a_stray_quote_loses_one_row_wherever_it_stands() {
+        let whole = pixels(0, PIXELS);
+        let stray = r#"has a quote without its partner"#;
+        let cases = [
+            (format!(r#"3,"{whole},PublicTest"#), format!("line 3: 'pixels' {stray}")),
+            (format!(r#"3,{whole}",PublicTest"#), format!("line 3: 'pixels' {stray}")),
+            (format!(r#"3,1 "{whole},PublicTest"#), format!("line 3: 'pixels' {stray}")),
+            (format!(r#"3,"1 "" {whole}",PublicTest"#), format!("line 3: 'pixels' {stray}")),
+            (format!(r#""3,{whole},PublicTest"#), format!("line 3: 'emotion' {stray}")),
+            (format!(r#"3,{whole},"PublicTest"#), format!("line 3: 'Usage' {stray}")),
+            (format!(r#"3,{whole},""#), format!("line 3: 'Usage' {stray}")),
+        ];
+        for (row, reason) in cases {
+            for end in ["\n", "\r\n"] {
+                let sound = format!("1,{whole},PublicTest");
+                let rows = ["emotion,pixels,Usage", &sound, &row, &sound, &sound, ""].join(end);
+                let dataset = fer2013(&csv(&[rows]), Usage::PublicTest).unwrap();
+                let refused: Vec<_> = dataset.refused.iter().map(ToString::to_string).collect();
+                assert!(refused.len() == 1 && refused[0].ends_with(&reason), "{row:.20} {refused:?}");
+                let lines: Vec<_> = dataset.samples.iter().map(|it| it.picture.to_string()).collect();
+                assert_eq!(lines.len(), 3);
+                assert!(
+                    ["line 2", "line 4", "line 5"].iter().zip(&lines).all(|(end, line)| line.ends_with(end)),
+                    "{lines:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn a_broken_row_is_refused_with_its_line_and_the_others_are_read() {
         let whole = pixels(0, PIXELS);
         let cases = [
@@ -186,6 +239,7 @@ mod tests {
             (format!("1,256 {whole},PublicTest"), "line 3: a pixel is '256', expected 0 to 255"),
             (format!("1,{whole},Test"), "line 3: Usage is 'Test', expected one of Training, PublicTest, PrivateTest"),
             (format!("1,{whole}"), "line 3: no value for 'Usage'"),
+            ("1".to_owned(), "line 3: no value for 'Usage'"),
         ];
         for (row, reason) in cases {
             let sound = format!("1,{whole},PublicTest");

@@ -71,7 +71,7 @@ pub fn imdb_wiki(folder: &Path) -> Result<Dataset<Gender>, DatasetError> {
         ("pictures without a face", faceless),
         ("pictures with a second face", crowded),
     ]
-    .map(|(what, count)| LeftOut { what: what.to_owned(), count });
+    .map(|(what, count)| LeftOut { what: what.to_owned(), count, names: Vec::new() });
     Ok(Dataset { description, samples, refused, left_out: left_out.to_vec() })
 }
 

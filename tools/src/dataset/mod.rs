@@ -5,10 +5,11 @@
 
 mod class_folders;
 mod fer2013;
-mod files;
 mod held_out;
 mod imdb_wiki;
 mod spec;
+#[cfg(test)]
+mod test_folder;
 mod utkface;
 
 pub use class_folders::class_folders;
@@ -24,6 +25,7 @@ use std::{fmt, io};
 use opencv::core::{Mat, Size};
 use opencv::prelude::*;
 
+pub use crate::source::LeftOut;
 use crate::source::{SourceError, read_gray};
 use face_attributes::attributes::Gender;
 
@@ -38,15 +40,6 @@ pub struct Dataset<A> {
     pub refused: Vec<DatasetError>,
     /// Pictures that are left out on purpose.
     pub left_out: Vec<LeftOut>,
-}
-
-/// A number of pictures that are no samples, with the reason.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeftOut {
-    /// A description of the pictures, in the plural.
-    pub what: String,
-    /// Number of pictures.
-    pub count: u64,
 }
 
 /// A picture of one face, and the class that it shows.

@@ -102,7 +102,8 @@ impl DatasetSpec {
             return Err(DatasetError::NothingLeft { path: self.path.clone(), what });
         }
         let what = format!("pictures that a training with validation_fraction {share} learns from");
-        dataset.left_out.push(LeftOut { what, count: (count - dataset.samples.len()) as u64 });
+        let count = (count - dataset.samples.len()) as u64;
+        dataset.left_out.push(LeftOut { what, count, names: Vec::new() });
         Ok(())
     }
 }
@@ -139,7 +140,7 @@ impl Labelled for Gender {
 
 #[cfg(test)]
 mod tests {
-    use super::super::files::folder_with;
+    use super::super::test_folder::folder_with;
     use super::*;
 
     fn refusal<A: Labelled>(format: Format, usage: Option<Usage>, min_age: Option<u32>) -> String {

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::files::{folders_in, images_if_any, no_images};
-use super::{Dataset, DatasetError, LeftOut, Person, Picture, Race, Sample};
+use super::{Dataset, DatasetError, Person, Picture, Race, Sample};
+use crate::source::{Entry, Folder, LeftOut, SourceError};
 use face_attributes::attributes::Gender;
 
 /// The faces of UTKFace (Zhang, Song, Qi 2017) in a folder and in the folders directly below it, without those of people
@@ -15,12 +15,16 @@ use face_attributes::attributes::Gender;
 /// # Errors
 /// [`DatasetError`] names a folder that cannot be read or that contains no such face.
 pub fn utkface(folder: &Path, min_age_years: u32) -> Result<Dataset<Gender>, DatasetError> {
-    let mut images = images_if_any(folder)?;
-    for below in folders_in(folder)? {
-        images.extend(images_if_any(&below)?);
+    let mut rest = Folder::read(folder)?;
+    let mut images = rest.take(&[Entry::Image]);
+    for below in rest.take(&[Entry::Folder]) {
+        let mut below = Folder::read(&below)?;
+        images.extend(below.take(&[Entry::Image]));
+        rest.append(below);
     }
+    let mut left_out = rest.left_out(folder);
     if images.is_empty() {
-        return Err(no_images(folder));
+        return Err(SourceError::NoFiles { path: folder.to_owned(), wanted: "image", left_out }.into());
     }
     let (mut samples, mut refused, mut younger) = (Vec::new(), Vec::new(), 0);
     for path in images {
@@ -41,7 +45,8 @@ pub fn utkface(folder: &Path, min_age_years: u32) -> Result<Dataset<Gender>, Dat
         "UTKFace (Zhang, Song, Qi 2017; non-commercial research only), people of {min_age_years} years or more; age, \
          gender and race as an algorithm estimated them and an annotator checked"
     );
-    let left_out = vec![LeftOut { what: format!("people younger than {min_age_years} years"), count: younger }];
+    let what = format!("people younger than {min_age_years} years");
+    left_out.push(LeftOut { what, count: younger, names: Vec::new() });
     Ok(Dataset { description, samples, refused, left_out })
 }
 
@@ -60,7 +65,7 @@ fn person_from_name(path: &Path) -> Option<Person> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::files::folder_with;
+    use super::super::test_folder::folder_with;
     use super::*;
 
     fn people(dataset: &Dataset<Gender>) -> Vec<(u32, Gender, Race)> {
@@ -80,7 +85,8 @@ mod tests {
         let folder = folder_with(&["18_1_0_20170116.jpg", "17_0_0_20170116.jpg", "7_0_0_20170116.jpg"]);
         let dataset = utkface(folder.path(), 18).unwrap();
         assert_eq!(people(&dataset), [(18, Gender::Woman, Race::White)]);
-        assert_eq!(dataset.left_out, [LeftOut { what: "people younger than 18 years".to_owned(), count: 2 }]);
+        let left_out = LeftOut { what: "people younger than 18 years".to_owned(), count: 2, names: Vec::new() };
+        assert_eq!(dataset.left_out, [left_out]);
         let message = utkface(folder.path(), 19).unwrap_err().to_string();
         assert!(message.contains("no face of 19 years or more"), "{message}");
     }

@@ -76,7 +76,7 @@ fn a_damaged_video_is_an_input_that_failed() {
     let assert = run([OsStr::new("detect"), OsStr::new("--json"), cut.as_os_str()]).code(1);
     let read = json_lines(&assert).len();
     assert!(0 < read && read < 15, "{read} frames");
-    let reason = format!("cut.avi: ended after {read} of 20 pictures");
+    let reason = format!("cut.avi: the video is cut short, its end is missing; {read} pictures were read");
     assert!(stderr(&assert).contains(&reason), "{}", stderr(&assert));
 }
 
@@ -143,11 +143,11 @@ fn the_parameter_file_is_honoured() {
 #[test]
 fn wrong_usage_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let parameters = parameter_file(&folder, "{detector: {min_neighbours: 3}}");
+    let parameters = parameter_file(&folder, "{detector: {min_neighbors: 0}}");
     let cases: [(Vec<PathBuf>, &str); 5] = [
         (vec![], "PATH"),
         (vec!["--jason".into(), portrait()], "--jason"),
-        (vec!["--params".into(), parameters, portrait()], "'detector.min_neighbours'"),
+        (vec!["--params".into(), parameters, portrait()], "'detector.min_neighbors' takes 1 to 50, got 0"),
         (vec!["--params".into(), "no/such.yaml".into(), portrait()], "no/such.yaml"),
         (vec!["--annotate".into(), portrait(), portrait()], "astronaut.jpg"),
     ];
@@ -155,6 +155,14 @@ fn wrong_usage_is_named() {
         let assert = run([PathBuf::from("detect")].into_iter().chain(args)).code(2);
         assert!(stderr(&assert).contains(reason), "{reason} is not in: {}", stderr(&assert));
     }
+}
+
+#[test]
+fn a_parameter_that_the_node_has_not_is_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let parameters = parameter_file(&folder, "{detector: {min_neighbours: 3}}");
+    let assert = run(["detect".into(), "--params".into(), parameters, portrait()]).success();
+    assert!(stderr(&assert).contains("did you mean 'detector.min_neighbors'?"), "{}", stderr(&assert));
 }
 
 #[test]

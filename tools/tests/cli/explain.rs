@@ -113,13 +113,25 @@ fn an_image_that_fails_is_named_and_the_others_are_done() {
 }
 
 #[test]
-fn a_picture_without_a_face_gives_no_sheet() {
+fn without_a_face_there_is_no_sheet() {
     let folder = tempfile::tempdir().unwrap();
     let [picture, out] = ["blank.png", "out.png"].map(|name| folder.path().join(name));
     write_picture(&picture, &blank(120, 90));
-    let assert = explain(&["--out", out.to_str().unwrap(), picture.to_str().unwrap()]).code(0);
-    assert!(stderr(&assert).contains("no face"), "{}", stderr(&assert));
-    assert!(!out.exists());
+    let [path, sheet] = [&picture, &out].map(|path| path.to_str().unwrap());
+    for args in [&["--out", sheet, path][..], &["--json", "--out", sheet, path]] {
+        let assert = explain(args).code(1);
+        let notes = format!("no face: {path}\nerror: no face was found, so {sheet} is not written\n");
+        assert_eq!(stderr(&assert), notes);
+        assert!(!out.exists());
+    }
+    // Without a picture to draw, no face is an answer.
+    let assert = explain(&["--json", path]).code(0);
+    assert_eq!((stdout(&assert), stderr(&assert)), (String::new(), format!("no face: {path}\n")));
+    // One face is enough.
+    let portrait = portrait();
+    let assert = explain(&["--out", sheet, path, portrait.to_str().unwrap()]).code(0);
+    assert_eq!(stderr(&assert), format!("no face: {path}\n"));
+    assert!(out.exists());
 }
 
 #[test]

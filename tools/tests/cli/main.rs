@@ -5,7 +5,10 @@
 mod detect;
 mod evaluate;
 mod explain;
+mod inputs;
 mod occlude;
+#[path = "../videos/mod.rs"]
+mod videos;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

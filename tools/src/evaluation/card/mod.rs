@@ -112,7 +112,7 @@ impl ModelCard<'_> {
             lines.push(format!("- Broken and not measured: {}.", self.report.failed));
         }
         let left_out = self.left_out.iter().filter(|left_out| left_out.count > 0);
-        lines.extend(left_out.map(|LeftOut { what, count }| format!("- Left out: {count} {what}.")));
+        lines.extend(left_out.map(|LeftOut { what, count, .. }| format!("- Left out: {count} {what}.")));
         let mirror = if self.mirror { "the mean of the answers to it and to its mirror image" } else { "as it is" };
         lines.push(format!(
             "- Margin {} of the picture on each side, its border continued; each picture {mirror}.",

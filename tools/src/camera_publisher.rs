@@ -19,7 +19,7 @@ use r2r::{Clock, Node, QosProfile};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The default moving picture: NASA's portrait of Eileen Collins, public domain.
-const PORTRAIT: &[u8] = include_bytes!("../../../tests/data/astronaut.jpg");
+const PORTRAIT: &[u8] = include_bytes!("../../tests/data/astronaut.jpg");
 
 /// The longest time that a stop waits.
 const MAX_WAIT: Duration = Duration::from_millis(100);

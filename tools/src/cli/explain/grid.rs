@@ -8,7 +8,7 @@ use face_attributes::attributes::ClassifierParameters;
 use face_attributes::draw::{Row, Tile, draw_sheet};
 use face_attributes::draw::{display, heat_map, stretched};
 use face_attributes::faces::BoundingBox;
-use face_attributes_tools::dataset::{Picture, class_folders};
+use face_attributes_tools::dataset::{Dataset, Picture, class_folders};
 use face_attributes_tools::mean_picture::MeanPicture;
 use indicatif::ProgressBar;
 use opencv::core::{CV_8UC1, Mat, Scalar};
@@ -16,8 +16,8 @@ use opencv::prelude::*;
 
 use super::explanation::{Explained, Explanation};
 use super::{Args, write_picture};
-use crate::Outcome;
-use crate::progress::progress_bar;
+use crate::outcome::Outcome;
+use crate::progress::{print_left_out, progress_bar};
 use crate::selection::spread;
 
 pub fn run<A: BuiltIn>(
@@ -28,13 +28,14 @@ pub fn run<A: BuiltIn>(
 ) -> anyhow::Result<Outcome> {
     let with_model = |model: &String| ClassifierParameters { model: model.clone(), ..parameters.clone() };
     let second = args.second.as_ref().map(|model| Explanation::new(args, &with_model(model))).transpose()?;
-    let faces = class_folders::<A>(folder)?.samples;
+    let Dataset { samples: faces, left_out, .. } = class_folders::<A>(folder)?;
     let mut grid = Grid {
         args,
         networks: [Some(first), second].into_iter().flatten().collect(),
         progress: progress_bar("faces"),
         failed: false,
     };
+    print_left_out(&grid.progress, &left_out);
     let mut blocks = Vec::new();
     for class in A::CLASSES {
         let of_class: Vec<_> = faces.iter().filter(|face| face.truth == *class).map(|face| &face.picture).collect();
@@ -139,7 +140,7 @@ impl<A: BuiltIn> Grid<'_, A> {
         Ok(pictures.into_iter().map(|picture| Tile { picture, caption: caption.clone() }).collect())
     }
 
-    /// What each network says, of its target or of `class`; `None` where the file fails, which costs itself only.
+    /// What each network says, of its target or of `class`; `None` where the file fails; it is skipped.
     fn explain(&mut self, face: &Picture, class: Option<A>) -> Option<Vec<Explained<A>>> {
         let explained = self.try_explain(face, class).with_context(|| face.to_string());
         self.progress.inc(1);

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use face_attributes::attributes::BuiltIn;
 use face_attributes::draw::{Row, Tile, draw_sheet};
 use face_attributes::draw::{display, draw_saliency};
@@ -12,7 +12,8 @@ use face_attributes::faces::DetectorParameters;
 use face_attributes::faces::HaarDetector;
 use face_attributes::frame::Frame;
 use face_attributes_tools::report::RoiReport;
-use face_attributes_tools::source::{images_in, read_bgr, read_gray};
+use face_attributes_tools::source::{Entry, Folder, read_bgr, read_gray};
+use indicatif::ProgressBar;
 use opencv::core::Mat;
 use opencv::imgproc::{COLOR_GRAY2BGR, cvt_color_def};
 use opencv::prelude::*;
@@ -20,7 +21,8 @@ use serde::Serialize;
 
 use super::explanation::{Explained, Explanation};
 use super::{Args, write_picture};
-use crate::Outcome;
+use crate::outcome::Outcome;
+use crate::progress::print_left_out;
 
 /// What is known of one face, as data for other programs.
 #[derive(Serialize)]
@@ -50,15 +52,23 @@ pub fn run<A: BuiltIn>(
     let detector = if args.cropped { None } else { Some(HaarDetector::load(parameters.cascade_path())?) };
     let mut faces = Faces { args, parameters, explanation, detector, rows: Vec::new(), failed: false };
     for path in &args.images {
-        match if path.is_dir() { images_in(path) } else { Ok(vec![path.clone()]) } {
-            Ok(files) => faces.files(&files)?,
+        if !path.is_dir() {
+            faces.files(std::slice::from_ref(path))?;
+            continue;
+        }
+        match Folder::files(path, &[Entry::Image]) {
+            Ok((files, left_out)) => {
+                print_left_out(&ProgressBar::hidden(), &left_out);
+                faces.files(&files)?;
+            }
             Err(error) => faces.fail(&error.into()),
         }
     }
     if !faces.rows.is_empty() {
         write_picture(args, &draw_sheet(&faces.rows)?)?;
     } else if faces.draws() {
-        log::warn!("no face to draw");
+        let out = args.picture_path();
+        faces.fail(&anyhow!("no face was found, so {} is not written", out.display()));
     }
     Ok(if faces.failed { Outcome::AnInputFailed } else { Outcome::Done })
 }
@@ -76,9 +86,12 @@ struct Faces<'a, A> {
 impl<A: BuiltIn> Faces<'_, A> {
     fn files(&mut self, files: &[PathBuf]) -> anyhow::Result<()> {
         for file in files {
-            // A file that fails costs itself only, an output that fails ends the work.
+            // A file that fails is skipped. An output that fails ends the work.
             match self.explain(file).with_context(|| file.display().to_string()) {
                 Ok(faces) => {
+                    if faces.is_empty() {
+                        eprintln!("no face: {}", file.display());
+                    }
                     for (face, explained) in faces {
                         self.report(file, face, &explained)?;
                     }

@@ -27,8 +27,8 @@ use opencv::imgcodecs::imwrite_def;
 use opencv::prelude::*;
 use serde::Serialize;
 
-use crate::Outcome;
-use crate::progress::progress_bar;
+use crate::outcome::Outcome;
+use crate::progress::{print_left_out, progress_bar};
 use crate::selection::spread;
 
 /// Measure how a network's answers change when parts of faces are hidden or glasses are drawn on.
@@ -114,6 +114,7 @@ fn run_task<A: BuiltIn + Labelled>(args: &Args) -> anyhow::Result<Outcome> {
         progress: progress_bar("faces"),
         failed: dataset.refused.len() as u64,
     };
+    print_left_out(&study.progress, &dataset.left_out);
     study.hide_regions(&dataset.samples);
     let report = study.report();
     let text = if args.json { serde_json::to_string(&report)? } else { report.to_text() };

@@ -66,7 +66,7 @@ impl<A: BuiltIn> Explanation<A> {
         self.explain_target(gray, face, self.target)
     }
 
-    /// Explains what in the face speaks for `class`.
+    /// Explains which pixels of the face support `class`.
     pub fn explain_class(&self, gray: &Mat, face: BoundingBox, class: A) -> anyhow::Result<Explained<A>> {
         self.explain_target(gray, face, Target::Class(class))
     }

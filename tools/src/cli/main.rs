@@ -4,6 +4,7 @@ mod detect;
 mod evaluate;
 mod explain;
 mod occlude;
+mod outcome;
 mod progress;
 mod selection;
 
@@ -11,6 +12,8 @@ use std::io;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use outcome::Outcome;
 
 /// Finds faces and classifies their emotion and apparent gender.
 #[derive(Parser)]
@@ -26,12 +29,6 @@ enum Command {
     Evaluate(evaluate::Args),
     Explain(explain::Args),
     Occlude(occlude::Args),
-}
-
-/// How a command ended that could begin its work.
-enum Outcome {
-    Done,
-    AnInputFailed,
 }
 
 fn main() -> ExitCode {

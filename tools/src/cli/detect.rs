@@ -14,16 +14,16 @@ use face_attributes::pipeline::{Pipeline, Scene};
 use face_attributes::runtime::set_opencv_threads;
 use face_attributes_tools::parameters::read_parameters;
 use face_attributes_tools::report::{FaceReport, FrameReport};
-use face_attributes_tools::source::{self, Picture, Source};
+use face_attributes_tools::source::{Entry, Folder, Picture, Source};
 use indicatif::ProgressBar;
 use opencv::core::Mat;
 use opencv::imgcodecs::imwrite_def;
 use opencv::prelude::*;
 
-use crate::Outcome;
-use crate::progress::progress_bar;
+use crate::outcome::Outcome;
+use crate::progress::{correct_length, print_left_out, progress_bar};
 
-/// Find and classify the faces in images, folders of images, video files and cameras.
+/// Find and classify the faces in images, video files, folders of them, and cameras.
 #[derive(clap::Args)]
 pub struct Args {
     /// ROS 2 parameter file, the same that the node reads.
@@ -35,7 +35,7 @@ pub struct Args {
     /// Write each picture with its faces drawn into this folder, which is made if need be.
     #[arg(long, value_name = "DIR")]
     annotate: Option<PathBuf>,
-    /// Image files, folders of them, video files, or a camera such as /dev/video0.
+    /// Image files, video files, folders of them, or a camera such as /dev/video0.
     #[arg(required = true, value_name = "PATH")]
     inputs: Vec<PathBuf>,
 }
@@ -54,9 +54,15 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         failed: false,
     };
     for input in &args.inputs {
-        let files = if input.is_dir() { source::images_in(input) } else { Ok(vec![input.clone()]) };
-        match files {
-            Ok(files) => detection.files(&files)?,
+        if !input.is_dir() {
+            detection.files(std::slice::from_ref(input))?;
+            continue;
+        }
+        match Folder::files(input, &[Entry::Image, Entry::Video]) {
+            Ok((files, left_out)) => {
+                print_left_out(&detection.progress, &left_out);
+                detection.files(&files)?;
+            }
             Err(error) => detection.fail(&error.into()),
         }
     }
@@ -81,22 +87,26 @@ impl Detection<'_> {
             self.pipeline.begin_recording(FaceIds::of_camera(0));
             match Source::open(file) {
                 Ok(source) => self.pictures(file, source)?,
-                Err(error) => self.fail(&error.into()),
+                Err(error) => {
+                    self.fail(&error.into());
+                    self.progress.inc(1);
+                }
             }
         }
         Ok(())
     }
 
     fn pictures(&mut self, file: &Path, source: Source) -> anyhow::Result<()> {
-        let count = source.picture_count();
+        let (is_image, count) = (source.is_image(), source.picture_count().unwrap_or(1));
         // Of each file, one picture is counted already.
-        self.progress.inc_length(count.unwrap_or(1).saturating_sub(1));
+        self.progress.inc_length(count.saturating_sub(1));
+        let mut pictures = 0;
         for (number, picture) in (0..).zip(source) {
-            // A file that fails costs itself only, an output that fails ends the work.
+            // A file that fails is skipped. An output that fails ends the work.
             match picture.map_err(Into::into).and_then(|picture| Ok((self.process(file, &picture)?, picture.bgr))) {
                 Ok((scene, bgr)) => {
                     self.print(file, number, &bgr, &scene.faces)?;
-                    self.annotate(file, (count != Some(1)).then_some(number), bgr, &scene.faces)?;
+                    self.annotate(file, (!is_image).then_some(number), bgr, &scene.faces)?;
                     for failure in &scene.failures {
                         self.fail(&anyhow!("{} frame {number}: {failure}", file.display()));
                     }
@@ -104,7 +114,9 @@ impl Detection<'_> {
                 Err(error) => self.fail(&error),
             }
             self.progress.inc(1);
+            pictures += 1;
         }
+        correct_length(&self.progress, count.max(1), pictures);
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use face_attributes::attributes::ClassifierParameters;
 use face_attributes::attributes::{Attribute, Emotion, Gender};
 use face_attributes::attributes::{BuiltIn, Classifier};
 use face_attributes::parameters::Parameters;
-use face_attributes_tools::dataset::{Dataset, DatasetSpec, Labelled, LeftOut};
+use face_attributes_tools::dataset::{Dataset, DatasetSpec, Labelled};
 use face_attributes_tools::evaluation::calibration::{Calibration, fit_temperature, with_temperature};
 use face_attributes_tools::evaluation::card::{Described, ModelCard, ModelFacts};
 use face_attributes_tools::evaluation::plot::{plot_confusion_matrix, plot_reliability};
@@ -17,8 +17,8 @@ use face_attributes_tools::parameters::read_parameters;
 use face_attributes_tools::task::Task;
 use serde::Serialize;
 
-use crate::Outcome;
-use crate::progress::progress_bar;
+use crate::outcome::Outcome;
+use crate::progress::{print_left_out, progress_bar};
 
 /// Measure how often a network is right on labelled pictures that each show one face and little else.
 #[derive(clap::Args)]
@@ -116,9 +116,7 @@ fn measure<A: BuiltIn>(
     let progress = progress_bar("pictures");
     progress.set_length(dataset.samples.len() as u64);
     dataset.refused.iter().for_each(|error| eprintln!("error: {error}"));
-    for LeftOut { what, count } in dataset.left_out.iter().filter(|left_out| left_out.count > 0) {
-        eprintln!("left out: {count} {what}");
-    }
+    print_left_out(&progress, &dataset.left_out);
     let evaluation = evaluate(classifier, dataset, parameters, |error| {
         if let Some(error) = error {
             progress.suspend(|| eprintln!("error: {error}"));

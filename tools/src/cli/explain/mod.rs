@@ -1,4 +1,4 @@
-//! `face_attributes explain`: which pixels speak for an answer.
+//! `face_attributes explain`: which pixels support an answer.
 
 mod explanation;
 mod faces;
@@ -15,10 +15,10 @@ use face_attributes::saliency::{Method, Neuron};
 use face_attributes_tools::parameters::read_parameters;
 use face_attributes_tools::task::Task;
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 use explanation::Explanation;
 
-/// Show which pixels of a face speak for a network's answer.
+/// Show which pixels of a face support a network's answer.
 #[derive(clap::Args)]
 pub struct Args {
     /// What is classified.
@@ -56,8 +56,8 @@ pub struct Args {
     /// the saliency of each, row by row.
     #[arg(long, conflicts_with = "grid")]
     json: bool,
-    /// Draw a row per class from DIR/<class>/<image>, as evaluate reads them: samples with what speaks for the answer to each,
-    /// and the mean over the class of what speaks for the class.
+    /// Draw a row per class from `DIR/<class>/<image>`, as evaluate reads them: samples with the pixels that support the answer
+    /// to each, and the mean over the class of the pixels that support the class.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["images", "target", "layer"])]
     grid: Option<PathBuf>,
     /// ONNX file of a second network to show in the grid.
@@ -72,6 +72,13 @@ pub struct Args {
     /// Image files, or folders of them.
     #[arg(required_unless_present = "grid", value_name = "PATH")]
     images: Vec<PathBuf>,
+}
+
+impl Args {
+    /// The picture to write, where one is wanted.
+    fn picture_path(&self) -> PathBuf {
+        self.out.clone().unwrap_or_else(|| DEFAULT_OUT.into())
+    }
 }
 
 const PREDICTED: &str = "predicted";
@@ -125,7 +132,7 @@ fn parameters(args: &Args) -> anyhow::Result<Parameters> {
 
 /// Writes a picture to the file that was asked for.
 fn write_picture(args: &Args, picture: &opencv::core::Mat) -> anyhow::Result<()> {
-    let path = args.out.clone().unwrap_or_else(|| DEFAULT_OUT.into());
+    let path = args.picture_path();
     let written =
         opencv::imgcodecs::imwrite_def(&path, picture).with_context(|| format!("cannot write {}", path.display()))?;
     anyhow::ensure!(written, "cannot write {}", path.display());
