@@ -1,10 +1,10 @@
 //! The square picture of one face that a network takes.
 
-use opencv::core::{self, Mat, Size};
+use opencv::core::{self, Mat, Point2f, Scalar, Size};
 use opencv::imgproc::{self, resize};
 use opencv::prelude::*;
 
-use crate::faces::BoundingBox;
+use crate::faces::{BoundingBox, Landmarks};
 
 /// Cuts `face` with a `margin` (a fraction of its longer side, added on each side) and scales it to `size`.
 ///
@@ -39,6 +39,43 @@ pub fn crop_face(gray: &impl MatTraitConst, face: BoundingBox, margin: f64, size
         )?;
         resize(&continued, &mut crop, size, 0.0, 0.0, interpolation)?;
     }
+    Ok(crop)
+}
+
+/// Cuts `face` as [`crop_face`] does, turned about its middle so that the face stands upright in the crop.
+///
+/// # Errors
+/// [`CropError::OutsideImage`] where the box and the image have no pixel in common.
+pub fn crop_upright_face(
+    gray: &impl MatTraitConst,
+    face: BoundingBox,
+    landmarks: &Landmarks,
+    margin: f64,
+    size: Size,
+) -> Result<Mat, CropError> {
+    let image = BoundingBox::of_image(gray.cols(), gray.rows());
+    face.intersection(&image).ok_or(CropError::OutsideImage { face })?;
+    let square = face.square_with_margin(margin);
+    let degrees = f64::from(landmarks.roll().to_degrees());
+    // OpenCV maps the middle of a pixel to its integer coordinates.
+    let middle_of = |begin: i32, length: i32| begin as f32 + (length - 1) as f32 / 2.0;
+    let middle = Point2f::new(middle_of(square.x, square.width), middle_of(square.y, square.height));
+    let mut to_crop = imgproc::get_rotation_matrix_2d(middle, degrees, 1.0)?;
+    *to_crop.at_2d_mut::<f64>(0, 2)? -= f64::from(square.x);
+    *to_crop.at_2d_mut::<f64>(1, 2)? -= f64::from(square.y);
+    let mut upright = Mat::default();
+    imgproc::warp_affine(
+        &Mat::roi(gray, image.into())?,
+        &mut upright,
+        &to_crop,
+        Size::new(square.width, square.height),
+        imgproc::INTER_LINEAR,
+        core::BORDER_REPLICATE,
+        Scalar::default(),
+    )?;
+    let interpolation = if square.width > size.width { imgproc::INTER_AREA } else { imgproc::INTER_LINEAR };
+    let mut crop = Mat::default();
+    resize(&upright, &mut crop, size, 0.0, 0.0, interpolation)?;
     Ok(crop)
 }
 
@@ -113,6 +150,55 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// The landmarks of a face in the square `face` that is turned by `degrees` about its middle.
+    fn landmarks(face: BoundingBox, degrees: f32) -> Landmarks {
+        let (sine, cosine) = degrees.to_radians().sin_cos();
+        let side = face.width as f32;
+        let (x, y) = (face.x as f32 + side / 2.0, face.y as f32 + side / 2.0);
+        let upright = [(-0.2, -0.1), (0.2, -0.1), (0.0, 0.1), (-0.16, 0.27), (0.16, 0.27)];
+        Landmarks(upright.map(|(u, v)| (x + side * (cosine * u - sine * v), y + side * (sine * u + cosine * v))))
+    }
+
+    #[test]
+    fn the_crop_of_an_upright_face_is_that_of_its_box() {
+        let gray = wide_rows();
+        for face in [
+            BoundingBox { x: 4, y: 1, width: 8, height: 8 },
+            BoundingBox { x: -3, y: 5, width: 9, height: 9 },
+            BoundingBox { x: 20, y: -2, width: 11, height: 11 },
+        ] {
+            for margin in [0.0, 0.3] {
+                let upright = crop_upright_face(&gray, face, &landmarks(face, 0.0), margin, Size::new(16, 12)).unwrap();
+                let plain = crop_face(&gray, face, margin, Size::new(16, 12)).unwrap();
+                let difference = core::norm2_def(&upright, &plain).unwrap() / f64::from(16 * 12);
+                // OpenCV's warp rounds its weights to 1/32.
+                assert!(difference < 0.5, "{face:?}, margin {margin}: {difference}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_tilted_face_stands_upright_in_its_crop() {
+        // Turned by 90 degrees clockwise, the picture's columns become rows. The pixels stay the same.
+        let gray = Mat::roi(&wide_rows(), Rect::new(0, 0, COLUMNS, ROWS)).unwrap().try_clone().unwrap();
+        let mut turned = Mat::default();
+        core::rotate(&gray, &mut turned, core::ROTATE_90_CLOCKWISE).unwrap();
+        let face = BoundingBox { x: 6, y: 2, width: 8, height: 8 };
+        let turned_face = BoundingBox { x: ROWS - face.bottom(), y: face.x, ..face };
+        let crop =
+            crop_upright_face(&turned, turned_face, &landmarks(turned_face, 90.0), 0.0, Size::new(8, 8)).unwrap();
+        let expected = crop_face(&gray, face, 0.0, Size::new(8, 8)).unwrap();
+        let difference = core::norm2_def(&crop, &expected).unwrap() / 64.0;
+        assert!(difference < 0.5, "{difference}");
+    }
+
+    #[test]
+    fn a_tilted_face_outside_the_image_has_no_crop() {
+        let face = BoundingBox { x: COLUMNS + 5, y: 0, width: 8, height: 8 };
+        let crop = crop_upright_face(&wide_rows(), face, &landmarks(face, 20.0), 0.0, Size::new(8, 8));
+        assert!(matches!(crop, Err(CropError::OutsideImage { .. })));
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub(crate) use input::ModelInput;
 pub use input::{MAX_INPUT_SIDE_PX, PixelRange};
 pub use metadata::Outputs;
 pub use model::Model;
+pub(crate) use model::{check_outputs, check_shape};
 
 /// Why a file was refused as a network.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +54,8 @@ pub enum RunError {
     Tract(String),
     #[error("its output is not a probability for each class: {output:?}")]
     NotProbabilities { output: Vec<f32> },
+    #[error("its heat map has the value {value}, expected 0 to 1")]
+    NotHeat { value: f32 },
 }
 
 impl From<TractError> for RunError {

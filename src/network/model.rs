@@ -119,7 +119,7 @@ fn plan(proto: &ModelProto, input_size: Size, classes: usize) -> Result<Arc<Type
 }
 
 /// Checks that nodes produce the outputs. tract does not check this, and panics on a graph where one is missing.
-fn check_outputs(proto: &ModelProto) -> Result<(), ModelProblem> {
+pub(crate) fn check_outputs(proto: &ModelProto) -> Result<(), ModelProblem> {
     let graph = proto.graph.as_ref().ok_or_else(|| ModelProblem::NotOnnx("no graph".to_owned()))?;
     let made: HashSet<_> = graph.node.iter().flat_map(|node| &node.output).collect();
     if graph.input.is_empty() || graph.output.is_empty() {
@@ -131,7 +131,8 @@ fn check_outputs(proto: &ModelProto) -> Result<(), ModelProblem> {
     }
 }
 
-fn check_shape(tensor: &'static str, fact: &TypedFact, expected: &[usize]) -> Result<(), ModelProblem> {
+/// Checks that a tensor of tract's graph has the shape `expected` and 32-bit numbers.
+pub(crate) fn check_shape(tensor: &'static str, fact: &TypedFact, expected: &[usize]) -> Result<(), ModelProblem> {
     if fact.shape.as_concrete() == Some(expected) && fact.datum_type == f32::datum_type() {
         return Ok(());
     }

@@ -23,7 +23,7 @@ fn models_in(folder: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// The models for the robot.
+/// The attribute networks for the robot.
 fn robots_models() -> Vec<PathBuf> {
     [models_in(&models_folder()), models_in(&models_folder().join("released"))].concat()
 }
@@ -55,7 +55,8 @@ fn network(metadata: &BTreeMap<String, String>) -> Network {
 fn checksums_match() {
     let sums = std::fs::read_to_string(models_folder().join("SHA256SUMS")).unwrap();
     let listed: BTreeSet<String> = sums.lines().map(str::to_owned).collect();
-    let computed: BTreeSet<String> = robots_models()
+    let computed: BTreeSet<String> = [robots_models(), models_in(&models_folder().join("search"))]
+        .concat()
         .iter()
         .map(|path| {
             let digest = Sha256::digest(std::fs::read(path).unwrap());
