@@ -24,6 +24,8 @@ pub struct PipelineParameters {
 /// What is in a frame.
 #[derive(Debug)]
 pub struct Scene {
+    /// When the frame was taken, from the origin that [`Pipeline::process`] was given.
+    pub time: Duration,
     /// The faces, from left to right.
     pub faces: Vec<FaceAttributes>,
     /// Why attributes are missing that should be there.

@@ -3,7 +3,7 @@
 //! Two cascades make different mistakes. So the first one can search with few neighbours, which finds more faces, and the second
 //! one discards most of the false faces. It looks at small windows only.
 
-use opencv::core::{Mat, MatTraitConst};
+use opencv::core::Mat;
 
 use super::{BoundingBox, CascadeError, Detection, DetectorParameters, HaarDetector, WindowSearch};
 
@@ -104,6 +104,7 @@ const SAME_FACE_IOU: f64 = 0.5;
 mod tests {
     use opencv::core::Rect;
     use opencv::imgcodecs::{IMREAD_GRAYSCALE, imread};
+    use opencv::prelude::*;
 
     use super::*;
 

@@ -1,6 +1,5 @@
 //! The detector and the tracks of one camera: which faces are in a frame, and which of them were in earlier frames.
 
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use opencv::core::Mat;
@@ -10,7 +9,7 @@ use super::appearance::Thumbnail;
 use super::flow::displacement;
 use super::tracks::{Missed, Sighting};
 use super::{
-    BoundingBox, Detection, DetectorParameters, FaceIds, FoundFace, HaarDetector, Tracker, TrackingParameters,
+    BoundingBox, Detection, DetectorParameters, FaceIds, FoundFace, HaarDetector, Tracker, TrackingParameters, WindowSearch,
 };
 
 /// What is searched around a missed face on each side, as a fraction of its size.
@@ -69,7 +68,7 @@ impl FaceFinder {
     /// Looks for a face that the search has missed: by a finer search about its predicted place, else by optical flow.
     fn bridge(&mut self, gray: &Mat, missed: &Missed, parameters: &DetectorParameters) -> opencv::Result<()> {
         let window = missed.predicted.square_with_margin(WINDOW_MARGIN);
-        let boxes = self.detector.detect_in(gray, window, sizes_about(missed.predicted), parameters)?;
+        let boxes = self.detector.detect_in(gray, window, &search_about(missed.predicted, parameters))?;
         let found = sightings(gray, boxes)?.into_iter();
         let fitting = found.filter_map(|sighting| Some((self.tracker.cost(missed.position, &sighting)?, sighting)));
         if let Some((_, sighting)) = fitting.min_by(|(a, _), (b, _)| a.total_cmp(b)) {
@@ -101,9 +100,14 @@ impl FaceFinder {
     }
 }
 
-fn sizes_about(face: BoundingBox) -> RangeInclusive<i32> {
+fn search_about(face: BoundingBox, parameters: &DetectorParameters) -> WindowSearch {
     let size = |factor: f64| (factor * face.longer_side()).round() as i32;
-    size(WINDOW_SIZES.0)..=size(WINDOW_SIZES.1)
+    WindowSearch {
+        min_side_px: size(WINDOW_SIZES.0),
+        max_side_px: size(WINDOW_SIZES.1),
+        scale_factor: parameters.scale_factor.min(1.1),
+        min_neighbors: parameters.min_neighbors.min(3),
+    }
 }
 
 /// The cascade does not say how sure it is, so that each of its faces counts fully.

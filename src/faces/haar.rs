@@ -1,6 +1,5 @@
 //! Detects faces in a grey image with OpenCV's Haar cascade (Viola and Jones 2001, Lienhart and Maydt 2002).
 
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use opencv::core::{Mat, MatTraitConst, Rect, Size, Vector};
@@ -21,11 +20,6 @@ const CASCADE_FOLDERS: [&str; 4] = [
     "/usr/local/share/opencv4/haarcascades",
     "/opt/homebrew/share/opencv4/haarcascades",
 ];
-
-/// In a window about a known face, a finer search than this one costs too little to matter,
-const WINDOW_SCALE_FACTOR: f64 = 1.1;
-/// and a false face is unlikely, so that fewer neighbours make a face.
-const WINDOW_MIN_NEIGHBORS: i32 = 3;
 
 /// How faces are found, see the table of all parameters.
 #[derive(Debug, Clone, PartialEq)]
@@ -207,41 +201,6 @@ impl HaarDetector {
             Size::default(), // no upper limit
         )?;
         Ok(inside(&faces, BoundingBox::of_image(size.width, size.height)))
-    }
-
-    /// The faces in `window`, whose sides in pixels are among `sizes`, from left to right. `gray` is height x width, 8-bit,
-    /// one channel.
-    ///
-    /// For a face that is known to be about there: the search is finer and more lenient than [`HaarDetector::detect`].
-    ///
-    /// # Errors
-    /// Only those of OpenCV, for example when memory is short.
-    pub fn detect_in(
-        &mut self,
-        gray: &Mat,
-        window: BoundingBox,
-        sizes: RangeInclusive<i32>,
-        parameters: &DetectorParameters,
-    ) -> opencv::Result<Vec<BoundingBox>> {
-        let Some(window) = window.intersection(&BoundingBox::of_image(gray.cols(), gray.rows())) else {
-            return Ok(Vec::new());
-        };
-        let largest = (*sizes.end()).min(window.width).min(window.height);
-        if largest < self.window_px {
-            return Ok(Vec::new());
-        }
-        let mut faces = Vector::<Rect>::new();
-        self.cascade.detect_multi_scale(
-            &Mat::roi(gray, window.into())?,
-            &mut faces,
-            parameters.scale_factor.min(WINDOW_SCALE_FACTOR),
-            parameters.min_neighbors.min(WINDOW_MIN_NEIGHBORS),
-            0, // flags: read by cascades of the old format only
-            Size::new(*sizes.start(), *sizes.start()),
-            Size::new(largest, largest),
-        )?;
-        let faces = inside(&faces, BoundingBox::of_image(window.width, window.height));
-        Ok(faces.into_iter().map(|face| BoundingBox { x: face.x + window.x, y: face.y + window.y, ..face }).collect())
     }
 }
 
