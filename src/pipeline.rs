@@ -3,20 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use opencv::core::Mat;
+
+use crate::attributes::crop::TiltedFace;
 use crate::attributes::{
     AttributeParameters, Classifiers, ClassifyError, FaceAttributes, People, RawEstimates, crop_worth,
 };
-use crate::faces::{CascadeError, DetectorParameters, FaceFinder, FaceIds, HaarDetector, TrackingParameters};
+use crate::faces::{FaceFinder, FaceIds, FinderError, FinderParameters, FoundFace, SearchError};
 use crate::frame::Frame;
 use crate::network::ModelError;
 
 /// How faces are found and classified.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PipelineParameters {
-    /// How faces are found.
-    pub detector: DetectorParameters,
-    /// How faces are followed.
-    pub tracking: TrackingParameters,
+    /// How faces are found and followed.
+    pub faces: FinderParameters,
     /// How each attribute is classified.
     pub attributes: AttributeParameters,
 }
@@ -37,7 +38,7 @@ pub struct Scene {
 #[expect(missing_docs, reason = "each variant is the error of a part")]
 pub enum PipelineError {
     #[error(transparent)]
-    Cascade(#[from] CascadeError),
+    Finder(#[from] FinderError),
     #[error(transparent)]
     Model(#[from] ModelError),
 }
@@ -45,7 +46,13 @@ pub enum PipelineError {
 /// Why one frame could not be processed; the next one may well be.
 #[derive(Debug, thiserror::Error)]
 #[error("face detection failed: {0}")]
-pub struct ProcessError(#[from] opencv::Error);
+pub struct ProcessError(#[from] SearchError);
+
+impl From<opencv::Error> for ProcessError {
+    fn from(error: opencv::Error) -> Self {
+        Self(error.into())
+    }
+}
 
 /// Finds the faces in the frames of one camera and classifies them, one frame after the other.
 #[derive(Debug)]
@@ -57,7 +64,7 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Loads the cascade and the networks for one camera.
+    /// Loads the cascades and the networks for one camera.
     ///
     /// # Errors
     /// [`PipelineError`] names the file that is missing, damaged or made for something else.
@@ -69,14 +76,14 @@ impl Pipeline {
     /// The pipeline of one of several cameras, which share the networks and differ in their `ids`.
     ///
     /// # Errors
-    /// [`CascadeError`] names the file that is missing or damaged.
+    /// [`FinderError`] names the file that is missing or damaged.
     pub fn with_classifiers(
         parameters: PipelineParameters,
         classifiers: Arc<Classifiers>,
         ids: FaceIds,
-    ) -> Result<Self, CascadeError> {
-        let detector = HaarDetector::load(parameters.detector.cascade_path())?;
-        Ok(Self { parameters, finder: FaceFinder::new(detector, ids), people: People::default(), classifiers })
+    ) -> Result<Self, FinderError> {
+        let finder = FaceFinder::load(&parameters.faces, ids)?;
+        Ok(Self { parameters, finder, people: People::default(), classifiers })
     }
 
     /// The parameters in force.
@@ -90,20 +97,35 @@ impl Pipeline {
     }
 
     /// What is in the next frame. `time` is when it was taken, from any fixed origin: tracks age by it, and end where it goes
-    /// back or stands apart from the last frame by more than [`TrackingParameters::max_age`].
+    /// back or stands apart from the last frame by more than [`TrackingParameters::max_age`](crate::faces::TrackingParameters).
     ///
     /// # Errors
-    /// [`ProcessError`] where OpenCV fails on this frame.
+    /// [`ProcessError`] where OpenCV or the search network fail on this frame.
     pub fn process(&mut self, frame: &Frame, time: Duration) -> Result<Scene, ProcessError> {
-        let PipelineParameters { detector, tracking, attributes } = &self.parameters;
         let gray = frame.to_gray()?;
-        let found = self.finder.find(&gray, time, detector, tracking)?;
-        self.people.forget(time, tracking.max_age());
+        let found = self.finder.find(frame, &gray, time, &self.parameters.faces)?;
+        self.people.forget(time, self.parameters.faces.tracking.max_age());
+        self.describe(&gray, found, time)
+    }
+
+    /// What is in a still picture. It is searched more finely than a frame, and has nothing to do with other pictures.
+    ///
+    /// # Errors
+    /// [`ProcessError`] where OpenCV or the search network fail on this picture.
+    pub fn process_still(&mut self, picture: &Frame) -> Result<Scene, ProcessError> {
+        let gray = picture.to_gray()?;
+        let found = self.finder.find_in_still(picture, &gray, &self.parameters.faces)?;
+        self.people.clear();
+        self.describe(&gray, found, Duration::ZERO)
+    }
+
+    fn describe(&mut self, gray: &Mat, found: Vec<FoundFace>, time: Duration) -> Result<Scene, ProcessError> {
+        let attributes = &self.parameters.attributes;
         let (mut faces, mut failures) = (Vec::new(), Vec::new());
         for face in found {
             let (raw, worth) = if face.seen {
-                let raw = self.classifiers.classify(&gray, face.roi, attributes, &mut failures);
-                (raw, crop_worth(&gray, &face)?)
+                let place = TiltedFace::new(face.roi, face.landmarks.as_ref());
+                (self.classifiers.classify(gray, place, attributes, &mut failures), crop_worth(gray, &face)?)
             } else {
                 (RawEstimates::default(), 0.0)
             };

@@ -196,8 +196,8 @@ fn a_wrong_model_or_cascade_stops_the_start_and_is_named() {
         Pipeline::load(parameters).unwrap_err().to_string()
     };
     let cases = [
-        (refused(&|p| p.detector.cascade = "no/such.xml".into()), vec!["no/such.xml", "detector.cascade"]),
-        (refused(&|p| p.detector.cascade = path("Cargo.toml")), vec!["Cargo.toml", "detector.cascade"]),
+        (refused(&|p| p.faces.detector.cascade = "no/such.xml".into()), vec!["no/such.xml", "detector.cascade"]),
+        (refused(&|p| p.faces.detector.cascade = path("Cargo.toml")), vec!["Cargo.toml", "detector.cascade"]),
         (refused(&|p| p.attributes.emotion.model = "no/such.onnx".into()), vec!["no/such.onnx"]),
         (refused(&|p| p.attributes.emotion.model = path("Cargo.toml")), vec!["Cargo.toml", "not an ONNX file"]),
         (

@@ -7,9 +7,8 @@ use std::sync::Arc;
 use opencv::core::Mat;
 use opencv::prelude::*;
 
-use super::crop::{CropError, crop_face, mirror};
+use super::crop::{CropError, TiltedFace, crop_face, mirror};
 use super::{Attribute, Emotion, Estimate, Gender};
-use crate::faces::BoundingBox;
 use crate::network::{Model, ModelError, RunError};
 
 /// An attribute whose network is built into this library.
@@ -93,7 +92,7 @@ impl<A: BuiltIn> Classifier<A> {
     pub fn classify(
         &self,
         gray: &Mat,
-        face: BoundingBox,
+        face: impl Into<TiltedFace>,
         parameters: &ClassifierParameters,
     ) -> Result<Estimate<A>, ClassifyError> {
         let crop = crop_face(gray, face, parameters.margin, self.model.input_size())?;
@@ -117,6 +116,7 @@ impl<A: BuiltIn> Classifier<A> {
 mod tests {
     use super::*;
     use crate::attributes::AttributeParameters;
+    use crate::faces::BoundingBox;
 
     /// A picture without symmetry, of another size than the network's.
     fn lopsided() -> Mat {

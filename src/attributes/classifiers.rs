@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use opencv::core::Mat;
 
+use super::crop::TiltedFace;
 use super::{BuiltIn, Classifier, ClassifierParameters, ClassifyError, Emotion, Estimate, Gender};
 use crate::faces::{BoundingBox, FaceId, Landmarks};
 use crate::network::{Model, ModelError};
@@ -97,19 +98,19 @@ impl Classifiers {
         })
     }
 
-    /// Classifies a face in the box `roi` of `gray` (height x width, 8-bit, one channel).
+    /// Classifies a face in `gray` (height x width, 8-bit, one channel).
     ///
     /// Where the classification of an attribute fails, the attribute is `None`, and the error is added to `failures`.
     pub fn classify(
         &self,
         gray: &Mat,
-        roi: BoundingBox,
+        face: TiltedFace,
         parameters: &AttributeParameters,
         failures: &mut Vec<ClassifyError>,
     ) -> RawEstimates {
         RawEstimates {
-            emotion: classify(&self.emotion, gray, roi, &parameters.emotion, failures),
-            gender: classify(&self.gender, gray, roi, &parameters.gender, failures),
+            emotion: classify(&self.emotion, gray, face, &parameters.emotion, failures),
+            gender: classify(&self.gender, gray, face, &parameters.gender, failures),
         }
     }
 
@@ -127,7 +128,7 @@ impl Classifiers {
 fn classify<A: BuiltIn>(
     classifier: &Classifier<A>,
     gray: &Mat,
-    face: BoundingBox,
+    face: TiltedFace,
     parameters: &ClassifierParameters,
     failures: &mut Vec<ClassifyError>,
 ) -> Option<Estimate<A>> {
@@ -172,7 +173,7 @@ mod tests {
         opencv::core::randu(&mut gray, &0.0, &255.0).unwrap();
         let roi = BoundingBox { x: 30, y: 10, width: 60, height: 60 };
         let mut failures = Vec::new();
-        let attributes = classifiers.classify(&gray, roi, &parameters, &mut failures);
+        let attributes = classifiers.classify(&gray, roi.into(), &parameters, &mut failures);
         assert_eq!(attributes.emotion, None);
         assert!(attributes.gender.is_some());
         let [failure] = failures.as_slice() else { panic!("{failures:?}") };

@@ -6,7 +6,35 @@ use opencv::prelude::*;
 
 use crate::faces::{BoundingBox, Landmarks};
 
-/// Cuts `face` with a `margin` (a fraction of its longer side, added on each side) and scales it to `size`.
+/// A head is turned upright from this roll on, in degrees. Landmarks are not exact: turned by their error, upright faces would be
+/// classified a little worse. models/README.md has the figures.
+const MIN_ROLL_DEGREES: f32 = 10.0;
+
+/// A face in an image, and how far its head is tilted.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TiltedFace {
+    /// Where the face is, in pixels.
+    pub roi: BoundingBox,
+    /// The roll of the head in radians, positive where the right eye is lower; 0 where it is not clearly tilted.
+    pub roll: f32,
+}
+
+impl TiltedFace {
+    /// The face at `roi` with these `landmarks`, if they are known.
+    pub fn new(roi: BoundingBox, landmarks: Option<&Landmarks>) -> Self {
+        let roll = landmarks.map(Landmarks::roll).filter(|roll| roll.to_degrees().abs() >= MIN_ROLL_DEGREES);
+        Self { roi, roll: roll.unwrap_or(0.0) }
+    }
+}
+
+impl From<BoundingBox> for TiltedFace {
+    fn from(roi: BoundingBox) -> Self {
+        Self { roi, roll: 0.0 }
+    }
+}
+
+/// Cuts `face` with a `margin` (a fraction of its longer side, added on each side) and scales it to `size`. A tilted face is turned
+/// about its middle until it is upright.
 ///
 /// `gray` is height x width, 8-bit, one channel, and so is the result. Where the square with its margin leaves the
 /// image, the image's border is continued outwards, so that no face is distorted. To shrink, the average over areas is
@@ -15,20 +43,30 @@ use crate::faces::{BoundingBox, Landmarks};
 ///
 /// # Errors
 /// [`CropError::OutsideImage`] where the box and the image have no pixel in common.
-pub fn crop_face(gray: &impl MatTraitConst, face: BoundingBox, margin: f64, size: Size) -> Result<Mat, CropError> {
+pub fn crop_face(
+    gray: &impl MatTraitConst,
+    face: impl Into<TiltedFace>,
+    margin: f64,
+    size: Size,
+) -> Result<Mat, CropError> {
+    let TiltedFace { roi, roll } = face.into();
     let image = BoundingBox::of_image(gray.cols(), gray.rows());
-    face.intersection(&image).ok_or(CropError::OutsideImage { face })?;
-    let square = face.square_with_margin(margin);
-    let inside = square.intersection(&image).ok_or(CropError::OutsideImage { face })?;
-    let visible = Mat::roi(gray, inside.into())?;
+    let outside = CropError::OutsideImage { face: roi };
+    if roi.intersection(&image).is_none() {
+        return Err(outside);
+    }
+    let square = roi.square_with_margin(margin);
+    let Some(inside) = square.intersection(&image) else { return Err(outside) };
     let interpolation = if square.width > size.width { imgproc::INTER_AREA } else { imgproc::INTER_LINEAR };
     let mut crop = Mat::default();
-    if inside == square {
-        resize(&visible, &mut crop, size, 0.0, 0.0, interpolation)?;
+    if roll != 0.0 {
+        resize(&turned(gray, square, roll)?, &mut crop, size, 0.0, 0.0, interpolation)?;
+    } else if inside == square {
+        resize(&Mat::roi(gray, inside.into())?, &mut crop, size, 0.0, 0.0, interpolation)?;
     } else {
         let mut continued = Mat::default();
         core::copy_make_border_def(
-            &visible,
+            &Mat::roi(gray, inside.into())?,
             &mut continued,
             inside.y - square.y,
             square.bottom() - inside.bottom(),
@@ -42,27 +80,15 @@ pub fn crop_face(gray: &impl MatTraitConst, face: BoundingBox, margin: f64, size
     Ok(crop)
 }
 
-/// Cuts `face` as [`crop_face`] does, turned about its middle so that the face stands upright in the crop.
-///
-/// # Errors
-/// [`CropError::OutsideImage`] where the box and the image have no pixel in common.
-pub fn crop_upright_face(
-    gray: &impl MatTraitConst,
-    face: BoundingBox,
-    landmarks: &Landmarks,
-    margin: f64,
-    size: Size,
-) -> Result<Mat, CropError> {
-    let image = BoundingBox::of_image(gray.cols(), gray.rows());
-    face.intersection(&image).ok_or(CropError::OutsideImage { face })?;
-    let square = face.square_with_margin(margin);
-    let degrees = f64::from(landmarks.roll().to_degrees());
+/// The `square` of `gray`, turned about its middle against `roll` (radians).
+fn turned(gray: &impl MatTraitConst, square: BoundingBox, roll: f32) -> opencv::Result<Mat> {
     // OpenCV maps the middle of a pixel to its integer coordinates.
     let middle_of = |begin: i32, length: i32| begin as f32 + (length - 1) as f32 / 2.0;
     let middle = Point2f::new(middle_of(square.x, square.width), middle_of(square.y, square.height));
-    let mut to_crop = imgproc::get_rotation_matrix_2d(middle, degrees, 1.0)?;
+    let mut to_crop = imgproc::get_rotation_matrix_2d(middle, f64::from(roll.to_degrees()), 1.0)?;
     *to_crop.at_2d_mut::<f64>(0, 2)? -= f64::from(square.x);
     *to_crop.at_2d_mut::<f64>(1, 2)? -= f64::from(square.y);
+    let image = BoundingBox::of_image(gray.cols(), gray.rows());
     let mut upright = Mat::default();
     imgproc::warp_affine(
         &Mat::roi(gray, image.into())?,
@@ -73,10 +99,7 @@ pub fn crop_upright_face(
         core::BORDER_REPLICATE,
         Scalar::default(),
     )?;
-    let interpolation = if square.width > size.width { imgproc::INTER_AREA } else { imgproc::INTER_LINEAR };
-    let mut crop = Mat::default();
-    resize(&upright, &mut crop, size, 0.0, 0.0, interpolation)?;
-    Ok(crop)
+    Ok(upright)
 }
 
 /// The picture with left and right exchanged.
@@ -152,13 +175,24 @@ mod tests {
         }
     }
 
-    /// The landmarks of a face in the square `face` that is turned by `degrees` about its middle.
-    fn landmarks(face: BoundingBox, degrees: f32) -> Landmarks {
-        let (sine, cosine) = degrees.to_radians().sin_cos();
-        let side = face.width as f32;
-        let (x, y) = (face.x as f32 + side / 2.0, face.y as f32 + side / 2.0);
-        let upright = [(-0.2, -0.1), (0.2, -0.1), (0.0, 0.1), (-0.16, 0.27), (0.16, 0.27)];
-        Landmarks(upright.map(|(u, v)| (x + side * (cosine * u - sine * v), y + side * (sine * u + cosine * v))))
+    /// The face at `roi`, tilted by `degrees`.
+    fn tilted(roi: BoundingBox, degrees: f32) -> TiltedFace {
+        TiltedFace { roi, roll: degrees.to_radians() }
+    }
+
+    #[test]
+    fn only_a_clearly_tilted_head_has_a_roll() {
+        let roi = BoundingBox { x: 10, y: 20, width: 100, height: 100 };
+        for degrees in [-40.0_f32, -11.0, -9.0, 0.0, 8.0, 12.0, 85.0] {
+            let (sine, cosine) = degrees.to_radians().sin_cos();
+            let upright = [(-0.2, -0.1), (0.2, -0.1), (0.0, 0.1), (-0.16, 0.27), (0.16, 0.27)];
+            let points =
+                upright.map(|(u, v)| (60.0 + 100.0 * (cosine * u - sine * v), 70.0 + 100.0 * (sine * u + cosine * v)));
+            let roll = TiltedFace::new(roi, Some(&Landmarks(points))).roll.to_degrees();
+            let expected = if degrees.abs() > 10.0 { degrees } else { 0.0 };
+            assert!((roll - expected).abs() < 0.5, "{degrees}: {roll}");
+        }
+        assert_eq!(TiltedFace::new(roi, None), roi.into());
     }
 
     #[test]
@@ -170,7 +204,7 @@ mod tests {
             BoundingBox { x: 20, y: -2, width: 11, height: 11 },
         ] {
             for margin in [0.0, 0.3] {
-                let upright = crop_upright_face(&gray, face, &landmarks(face, 0.0), margin, Size::new(16, 12)).unwrap();
+                let upright = crop_face(&gray, tilted(face, 0.001), margin, Size::new(16, 12)).unwrap();
                 let plain = crop_face(&gray, face, margin, Size::new(16, 12)).unwrap();
                 let difference = core::norm2_def(&upright, &plain).unwrap() / f64::from(16 * 12);
                 // OpenCV's warp rounds its weights to 1/32.
@@ -187,8 +221,7 @@ mod tests {
         core::rotate(&gray, &mut turned, core::ROTATE_90_CLOCKWISE).unwrap();
         let face = BoundingBox { x: 6, y: 2, width: 8, height: 8 };
         let turned_face = BoundingBox { x: ROWS - face.bottom(), y: face.x, ..face };
-        let crop =
-            crop_upright_face(&turned, turned_face, &landmarks(turned_face, 90.0), 0.0, Size::new(8, 8)).unwrap();
+        let crop = crop_face(&turned, tilted(turned_face, 90.0), 0.0, Size::new(8, 8)).unwrap();
         let expected = crop_face(&gray, face, 0.0, Size::new(8, 8)).unwrap();
         let difference = core::norm2_def(&crop, &expected).unwrap() / 64.0;
         assert!(difference < 0.5, "{difference}");
@@ -197,7 +230,7 @@ mod tests {
     #[test]
     fn a_tilted_face_outside_the_image_has_no_crop() {
         let face = BoundingBox { x: COLUMNS + 5, y: 0, width: 8, height: 8 };
-        let crop = crop_upright_face(&wide_rows(), face, &landmarks(face, 20.0), 0.0, Size::new(8, 8));
+        let crop = crop_face(&wide_rows(), tilted(face, 20.0), 0.0, Size::new(8, 8));
         assert!(matches!(crop, Err(CropError::OutsideImage { .. })));
     }
 

@@ -1,6 +1,6 @@
 //! Makes saliency visible: by itself as in the paper, and over the face in the camera's picture.
 
-use opencv::core::{self, DataType, Mat, Point, Size, Vec3b};
+use opencv::core::{self, DataType, Mat, Point, Point2f, Size, Vec3b};
 use opencv::imgproc::{self, apply_color_map, gaussian_blur_def, resize};
 use opencv::prelude::*;
 
@@ -84,18 +84,21 @@ pub fn picture_of<T: DataType>(pixels: &[T], size: Size) -> opencv::Result<Mat> 
 }
 
 /// Colours `bgr` (height x width, 8-bit, blue, green, red) where the pixels in `square` matter: the square that was cropped
-/// for the network, of which parts may lie outside the picture.
+/// for the network, of which parts may lie outside the picture. The crop was turned about its middle against `roll`, in radians,
+/// positive where the right side is lower.
 ///
 /// # Errors
 /// Only those of OpenCV.
-pub fn draw_saliency(bgr: &mut Mat, square: BoundingBox, saliency: &Saliency) -> opencv::Result<()> {
-    let Some(inside) = square.intersection(&BoundingBox::of_image(bgr.cols(), bgr.rows())) else { return Ok(()) };
-    let (mut wide, mut bytes, mut colors) = (Mat::default(), Mat::default(), Mat::default());
+pub fn draw_saliency(bgr: &mut Mat, square: BoundingBox, roll: f32, saliency: &Saliency) -> opencv::Result<()> {
+    let mut wide = Mat::default();
     let size = Size::new(square.width, square.height);
     resize(&strength(saliency)?, &mut wide, size, 0.0, 0.0, imgproc::INTER_LINEAR)?;
+    let (place, wide) = if roll == 0.0 { (square, wide) } else { turned(square, roll, &wide)? };
+    let Some(inside) = place.intersection(&BoundingBox::of_image(bgr.cols(), bgr.rows())) else { return Ok(()) };
+    let (mut bytes, mut colors) = (Mat::default(), Mat::default());
     wide.convert_to(&mut bytes, core::CV_8U, 255.0, 0.0)?;
     apply_color_map(&bytes, &mut colors, imgproc::COLORMAP_INFERNO)?;
-    let offset = Point::new(inside.x - square.x, inside.y - square.y);
+    let offset = Point::new(inside.x - place.x, inside.y - place.y);
     for row in 0..inside.height {
         let strengths = wide.at_row::<f32>(row + offset.y)?[offset.x as usize..].iter();
         let colors = colors.at_row::<Vec3b>(row + offset.y)?[offset.x as usize..].iter();
@@ -110,6 +113,29 @@ pub fn draw_saliency(bgr: &mut Mat, square: BoundingBox, saliency: &Saliency) ->
         }
     }
     Ok(())
+}
+
+/// `values` of `square`, turned by `roll` about the middle, and the larger square in which they lie. Its corners are 0.
+fn turned(square: BoundingBox, roll: f32, values: &Mat) -> opencv::Result<(BoundingBox, Mat)> {
+    let growth = roll.sin().abs() + roll.cos().abs();
+    let place = square.square_with_margin(f64::from(growth - 1.0) / 2.0);
+    let middle_of = |length: i32| (length - 1) as f32 / 2.0;
+    let middle = Point2f::new(middle_of(square.width), middle_of(square.height));
+    let mut to_place = imgproc::get_rotation_matrix_2d(middle, -f64::from(roll.to_degrees()), 1.0)?;
+    *to_place.at_2d_mut::<f64>(0, 2)? += f64::from(middle_of(place.width) - middle.x);
+    *to_place.at_2d_mut::<f64>(1, 2)? += f64::from(middle_of(place.height) - middle.y);
+    let mut turned = Mat::default();
+    let size = Size::new(place.width, place.height);
+    imgproc::warp_affine(
+        values,
+        &mut turned,
+        &to_place,
+        size,
+        imgproc::INTER_LINEAR,
+        core::BORDER_CONSTANT,
+        core::Scalar::default(),
+    )?;
+    Ok((place, turned))
 }
 
 #[cfg(test)]
@@ -170,7 +196,7 @@ mod tests {
         let gray = Vec3b::from([90, 90, 90]);
         let mut bgr = Mat::new_rows_cols_with_default(9, 20, Vec3b::opencv_type(), core::Scalar::all(90.0)).unwrap();
         for value in [1.0, -1.0] {
-            draw_saliency(&mut bgr, square, &one_pixel(value)).unwrap();
+            draw_saliency(&mut bgr, square, 0.0, &one_pixel(value)).unwrap();
         }
         // Row 1 of 4 and column 4 of 6 are rows 3 to 6 and columns 8 to 10 of the square: -2 and -5 in the picture.
         let brightest = *bgr.at_2d::<Vec3b>(2, 4).unwrap();
@@ -183,9 +209,27 @@ mod tests {
     }
 
     #[test]
+    fn the_overlay_of_a_tilted_face_is_tilted() {
+        // Seen from the middle of the square, the pixel is to the upper right. Turned by 90 degrees, it is to the lower right.
+        let square = BoundingBox { x: 4, y: 3, width: 12, height: 12 };
+        let mut bgr = Mat::new_rows_cols_with_default(19, 23, Vec3b::opencv_type(), core::Scalar::all(90.0)).unwrap();
+        draw_saliency(&mut bgr, square, std::f32::consts::FRAC_PI_2, &one_pixel(1.0)).unwrap();
+        let is_drawn = |row, column| bgr.at_2d::<Vec3b>(row, column).unwrap()[2] > 150;
+        let drawn: Vec<_> = (0..19)
+            .flat_map(|row| (0..23).map(move |column| (row, column)))
+            .filter(|(row, column)| is_drawn(*row, *column))
+            .collect();
+        assert!(!drawn.is_empty());
+        // Row 3 to 6 and columns 8 to 10 of the square become columns 5 to 8 from the right, and rows 8 to 10.
+        for (row, column) in drawn {
+            assert!((11..14).contains(&row) && (9..13).contains(&column), "row {row}, column {column}");
+        }
+    }
+
+    #[test]
     fn an_overlay_outside_the_picture_changes_nothing() {
         let mut bgr = Mat::new_rows_cols_with_default(9, 20, Vec3b::opencv_type(), core::Scalar::all(90.0)).unwrap();
-        draw_saliency(&mut bgr, BoundingBox { x: 30, y: 0, width: 5, height: 5 }, &one_pixel(1.0)).unwrap();
+        draw_saliency(&mut bgr, BoundingBox { x: 30, y: 0, width: 5, height: 5 }, 0.0, &one_pixel(1.0)).unwrap();
         assert!(bgr.data_bytes().unwrap().iter().all(|byte| *byte == 90));
     }
 }

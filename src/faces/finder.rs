@@ -1,4 +1,7 @@
-//! The detector and the tracks of one camera: which faces are in a frame, and which of them were in earlier frames.
+//! Which faces are in a frame, and which of them were in earlier frames.
+//!
+//! The whole frame is searched some times per second, spread over several frames. In each frame, a known face is searched for in
+//! a window about its predicted place. That costs a tenth, and finds it as surely.
 
 use std::time::Duration;
 
@@ -6,77 +9,267 @@ use opencv::core::Mat;
 use opencv::prelude::*;
 
 use super::appearance::Thumbnail;
+use super::cascades::Cascades;
 use super::flow::displacement;
+use super::schedule::{Due, Schedule};
+use super::search_network::Search;
 use super::tracks::{Missed, Sighting};
 use super::{
-    BoundingBox, Detection, DetectorParameters, FaceIds, FoundFace, HaarDetector, Tracker, TrackingParameters, WindowSearch,
+    BoundingBox, CascadeError, Detection, DetectorParameters, FaceIds, FoundFace, SearchError, SearchNetwork,
+    SearchParameters, Tracker, TrackingParameters,
 };
+use crate::frame::Frame;
+use crate::network::ModelError;
 
-/// What is searched around a missed face on each side, as a fraction of its size.
+/// What is searched around a known face on each side, as a fraction of its size.
 const WINDOW_MARGIN: f64 = 0.5;
-/// The sizes that are searched there, relative to that of the face.
-const WINDOW_SIZES: (f64, f64) = (0.7, 1.4);
+/// The least confidence about a known face, as a fraction of that of a new one.
+const KNOWN_CONFIDENCE: f64 = 0.7;
+/// Intersection over union from which two boxes are the same face.
+const SAME_FACE_IOU: f64 = 0.3;
+/// Faces of an earlier frame that are looked for in one frame. Of a crowd, the others wait for the next frames.
+const MAX_CONFIRMED: usize = 2;
+/// Longer side of the network's picture of a still picture, in pixels, where time is no matter.
+const STILL_LONGER_SIDE_PX: i32 = 640;
 /// How much a place that optical flow found must look like the face, as a normalised cross-correlation. A hand over the face
 /// looks different.
 const MIN_SIMILARITY: f64 = 0.4;
 
-/// Detects the faces of one camera and follows them from frame to frame.
+/// How faces are found and followed.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct FinderParameters {
+    /// How cascades find faces.
+    pub detector: DetectorParameters,
+    /// How the network finds faces.
+    pub search: SearchParameters,
+    /// How faces are followed.
+    pub tracking: TrackingParameters,
+}
+
+/// Why there is no finder.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant is the error of a part")]
+pub enum FinderError {
+    #[error(transparent)]
+    Cascade(#[from] CascadeError),
+    #[error(transparent)]
+    Network(#[from] ModelError),
+}
+
+/// Finds the faces of one camera and follows them from frame to frame.
 #[derive(Debug)]
 pub struct FaceFinder {
-    detector: HaarDetector,
+    network: SearchNetwork,
+    cascades: Cascades,
+    schedule: Schedule,
+    /// A search that is not finished.
+    running: Option<Running>,
+    /// What it found, as far as it is not looked for in a later frame yet.
+    unconfirmed: Vec<Detection>,
     tracker: Tracker,
     /// The frame before, which optical flow needs.
     previous: Option<Mat>,
 }
 
-impl FaceFinder {
-    /// Finds with `detector` and names new faces by `ids`.
-    pub fn new(detector: HaarDetector, ids: FaceIds) -> Self {
-        Self { detector, tracker: Tracker::new(ids), previous: None }
-    }
+/// A search of an earlier frame.
+#[derive(Debug)]
+struct Running {
+    search: Search,
+    parts: u32,
+    parts_done: u32,
+}
 
-    /// The faces of the next frame, from left to right. `gray` is height x width, 8-bit, one channel. `time` is when
-    /// the frame was taken, from any fixed origin.
+/// The present frame, and how it is searched.
+struct Searched<'a> {
+    gray: &'a Mat,
+    /// Blue, green, red, where the network searches.
+    bgr: Option<Mat>,
+    parameters: &'a FinderParameters,
+}
+
+impl FaceFinder {
+    /// Loads cascades and network, and names new faces by `ids`.
     ///
     /// # Errors
-    /// Only those of OpenCV, for example when memory is short.
+    /// [`FinderError`] names the file that is missing or cannot be used.
+    pub fn load(parameters: &FinderParameters, ids: FaceIds) -> Result<Self, FinderError> {
+        Ok(Self {
+            network: SearchNetwork::load(parameters.search.model_path())?,
+            cascades: Cascades::load(&parameters.detector)?,
+            schedule: Schedule::default(),
+            running: None,
+            unconfirmed: Vec::new(),
+            tracker: Tracker::new(ids),
+            previous: None,
+        })
+    }
+
+    /// The faces of the next frame, from left to right. `gray` is the frame in grey. `time` is when the frame was taken, from any
+    /// fixed origin.
+    ///
+    /// # Errors
+    /// [`SearchError`] where tract or OpenCV fail on this frame.
     pub fn find(
         &mut self,
+        frame: &Frame,
         gray: &Mat,
         time: Duration,
-        parameters: &DetectorParameters,
-        tracking: &TrackingParameters,
-    ) -> opencv::Result<Vec<FoundFace>> {
+        parameters: &FinderParameters,
+    ) -> Result<Vec<FoundFace>, SearchError> {
         // Places in frames of another size are other places.
         if self.previous.as_ref().is_some_and(|previous| previous.size().ok() != gray.size().ok()) {
             self.tracker.end_all();
+            self.forget_search();
         }
-        self.tracker.begin_frame(time, tracking.max_age());
-        let boxes = self.detector.detect(gray, parameters)?;
-        let new = self.tracker.assign(sightings(gray, boxes)?);
+        self.tracker.begin_frame(time, parameters.tracking.max_age());
+        let frame = Searched::new(frame, gray, parameters)?;
+        let known = self.about_known(&frame)?;
+        // The window about one face may show another one. Only a search of the whole frame makes a face known.
+        self.tracker.assign(sightings(gray, known)?);
+        let new = self.search(&frame, time)?;
+        let new = self.tracker.assign(sightings(gray, new)?);
+        let mut is_lost = false;
         for missed in self.tracker.missed() {
-            self.bridge(gray, &missed, parameters)?;
+            is_lost |= missed.is_lost_now;
+            if let Some(roi) = self.flow(gray, &missed)? {
+                self.tracker.locate(missed.position, roi);
+            }
         }
         for sighting in new {
             self.tracker.begin(sighting);
+        }
+        if is_lost {
+            self.schedule.hurry();
         }
         let faces = self.tracker.faces(BoundingBox::of_image(gray.cols(), gray.rows()));
         self.previous = Some(gray.try_clone()?);
         Ok(faces)
     }
 
-    /// Looks for a face that the search has missed: by a finer search about its predicted place, else by optical flow.
-    fn bridge(&mut self, gray: &Mat, missed: &Missed, parameters: &DetectorParameters) -> opencv::Result<()> {
-        let window = missed.predicted.square_with_margin(WINDOW_MARGIN);
-        let boxes = self.detector.detect_in(gray, window, &search_about(missed.predicted, parameters))?;
-        let found = sightings(gray, boxes)?.into_iter();
-        let fitting = found.filter_map(|sighting| Some((self.tracker.cost(missed.position, &sighting)?, sighting)));
-        if let Some((_, sighting)) = fitting.min_by(|(a, _), (b, _)| a.total_cmp(b)) {
-            self.tracker.see(missed.position, sighting);
-        } else if let Some(roi) = self.flow(gray, missed)? {
-            self.tracker.locate(missed.position, roi);
+    /// The faces of a still picture, from left to right. Nothing came before it, and nothing follows: the search is finer, and takes
+    /// longer.
+    ///
+    /// # Errors
+    /// [`SearchError`] where tract or OpenCV fail on this picture.
+    pub fn find_in_still(
+        &mut self,
+        frame: &Frame,
+        gray: &Mat,
+        parameters: &FinderParameters,
+    ) -> Result<Vec<FoundFace>, SearchError> {
+        let search = SearchParameters {
+            longer_side: parameters.search.longer_side.max(STILL_LONGER_SIDE_PX),
+            ..parameters.search.clone()
+        };
+        let parameters = FinderParameters { search, ..parameters.clone() };
+        let frame = Searched::new(frame, gray, &parameters)?;
+        let found = self.search_at_once(&frame)?;
+        self.tracker.end_all();
+        self.tracker.begin_frame(Duration::ZERO, Duration::MAX);
+        for sighting in sightings(gray, found)? {
+            self.tracker.begin(sighting);
         }
-        Ok(())
+        let faces = self.tracker.faces(BoundingBox::of_image(gray.cols(), gray.rows()));
+        self.tracker.end_all();
+        Ok(faces)
+    }
+
+    /// Begins another recording: ends all tracks, and names new faces by `ids`.
+    pub fn begin_recording(&mut self, ids: FaceIds) {
+        self.tracker = Tracker::new(ids);
+        self.previous = None;
+        self.forget_search();
+    }
+
+    fn forget_search(&mut self) {
+        self.schedule = Schedule::default();
+        self.running = None;
+        self.unconfirmed.clear();
+    }
+
+    /// What is seen in the windows about the known faces.
+    fn about_known(&mut self, frame: &Searched) -> Result<Vec<Detection>, SearchError> {
+        let min_confidence = KNOWN_CONFIDENCE * frame.parameters.search.min_confidence;
+        let mut found: Vec<Detection> = Vec::new();
+        for place in self.tracker.places() {
+            found.extend(self.about(frame, place, min_confidence)?);
+        }
+        // Two windows may show the same face.
+        found.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
+        let mut faces: Vec<Detection> = Vec::new();
+        for face in found {
+            if !is_among(&face, &faces) {
+                faces.push(face);
+            }
+        }
+        Ok(faces)
+    }
+
+    /// The faces in the window about `place`.
+    fn about(
+        &mut self,
+        frame: &Searched,
+        place: BoundingBox,
+        min_confidence: f64,
+    ) -> Result<Vec<Detection>, SearchError> {
+        let window = place.square_with_margin(WINDOW_MARGIN);
+        match &frame.bgr {
+            Some(bgr) => self.network.search_in(bgr, window, min_confidence as f32),
+            None => Ok(self.cascades.detect_about(frame.gray, place, window)?),
+        }
+    }
+
+    /// The faces that the search of the whole frame has found, where they are in this frame.
+    fn search(&mut self, frame: &Searched, time: Duration) -> Result<Vec<Detection>, SearchError> {
+        if let Some(running) = &mut self.running {
+            running.parts_done += 1;
+            running.search.advance(f64::from(running.parts_done) / f64::from(running.parts))?;
+            if running.parts_done == running.parts {
+                let found = running.search.found(frame.parameters.search.min_confidence as f32);
+                self.running = None;
+                self.unconfirmed = found?;
+                self.unconfirmed.sort_by(|a, b| a.confidence.total_cmp(&b.confidence));
+            }
+        }
+        let due = self.schedule.next(frame.gray, time, frame.parameters.search_rate())?;
+        if let (Due::Search { parts }, None) = (due, &self.running) {
+            match &frame.bgr {
+                Some(bgr) if parts > 1 => {
+                    let mut search = self.network.begin(bgr, frame.parameters.search.longer_side)?;
+                    search.advance(1.0 / f64::from(parts))?;
+                    self.running = Some(Running { search, parts, parts_done: 1 });
+                }
+                _ => {
+                    self.unconfirmed.clear();
+                    let mut found = self.search_at_once(frame)?;
+                    found.retain(|face| !self.tracker.is_seen_at(&face.roi));
+                    return Ok(found);
+                }
+            }
+        }
+        self.confirm(frame)
+    }
+
+    fn search_at_once(&mut self, frame: &Searched) -> Result<Vec<Detection>, SearchError> {
+        let FinderParameters { detector, search, .. } = frame.parameters;
+        match &frame.bgr {
+            Some(bgr) => self.network.search(bgr, search.longer_side, search.min_confidence as f32),
+            None => Ok(self.cascades.detect(frame.gray, detector)?),
+        }
+    }
+
+    /// Looks in this frame for faces that the search has found in an earlier one. So a false face must deceive twice.
+    fn confirm(&mut self, frame: &Searched) -> Result<Vec<Detection>, SearchError> {
+        let mut confirmed: Vec<Detection> = Vec::new();
+        for _ in 0..MAX_CONFIRMED {
+            // Faces that are known are seen already.
+            self.unconfirmed.retain(|face| !self.tracker.is_seen_at(&face.roi) && !is_among(face, &confirmed));
+            let Some(face) = self.unconfirmed.pop() else { break };
+            let found = self.about(frame, face.roi, frame.parameters.search.min_confidence)?;
+            let nearest = found.into_iter().max_by(|a, b| a.roi.iou(&face.roi).total_cmp(&b.roi.iou(&face.roi)));
+            confirmed.extend(nearest.filter(|face| !self.tracker.is_seen_at(&face.roi) && !is_among(face, &confirmed)));
+        }
+        Ok(confirmed)
     }
 
     /// Where optical flow finds a missed face, if the place looks like it.
@@ -92,29 +285,30 @@ impl FaceFinder {
         let look = Thumbnail::of_face(gray, roi)?;
         Ok(look.filter(|look| look.similarity(thumbnail) >= MIN_SIMILARITY).map(|_| roi))
     }
+}
 
-    /// Begins another recording: ends all tracks, and names new faces by `ids`.
-    pub fn begin_recording(&mut self, ids: FaceIds) {
-        self.tracker = Tracker::new(ids);
-        self.previous = None;
+impl<'a> Searched<'a> {
+    fn new(frame: &Frame, gray: &'a Mat, parameters: &'a FinderParameters) -> opencv::Result<Self> {
+        let bgr = (parameters.search.rate > 0.0).then(|| frame.to_bgr()).transpose()?;
+        Ok(Self { gray, bgr, parameters })
     }
 }
 
-fn search_about(face: BoundingBox, parameters: &DetectorParameters) -> WindowSearch {
-    let size = |factor: f64| (factor * face.longer_side()).round() as i32;
-    WindowSearch {
-        min_side_px: size(WINDOW_SIZES.0),
-        max_side_px: size(WINDOW_SIZES.1),
-        scale_factor: parameters.scale_factor.min(1.1),
-        min_neighbors: parameters.min_neighbors.min(3),
+impl FinderParameters {
+    /// Searches of the whole frame per second: the cascades search as often as the network does by default.
+    fn search_rate(&self) -> f64 {
+        if self.search.rate > 0.0 { self.search.rate } else { SearchParameters::default().rate }
     }
 }
 
-/// The cascade does not say how sure it is, so that each of its faces counts fully.
-fn sightings(gray: &Mat, boxes: Vec<BoundingBox>) -> opencv::Result<Vec<Sighting>> {
-    let sighting = |roi| {
-        let detection = Detection { roi, confidence: 1.0, landmarks: None };
-        Ok(Sighting { detection, thumbnail: Thumbnail::of_face(gray, roi)? })
+fn is_among(face: &Detection, faces: &[Detection]) -> bool {
+    faces.iter().any(|other| other.roi.iou(&face.roi) > SAME_FACE_IOU)
+}
+
+fn sightings(gray: &Mat, detections: Vec<Detection>) -> opencv::Result<Vec<Sighting>> {
+    let sighting = |detection: Detection| {
+        let thumbnail = Thumbnail::of_face(gray, detection.roi)?;
+        Ok(Sighting { detection, thumbnail })
     };
-    boxes.into_iter().map(sighting).collect()
+    detections.into_iter().map(sighting).collect()
 }

@@ -24,7 +24,7 @@ const CASCADE_FOLDERS: [&str; 4] = [
 /// How faces are found, see the table of all parameters.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DetectorParameters {
-    /// Path of the Haar cascade; empty for the frontal face cascade of OpenCV's data package.
+    /// Path of the Haar cascade; empty for two frontal face cascades of OpenCV's data package, of which one checks the other.
     pub cascade: String,
     /// Smallest face that is searched for, as a fraction of the image's shorter side, 0.01 to 1.
     pub min_face_size: f64,
@@ -32,13 +32,22 @@ pub struct DetectorParameters {
     pub scale_factor: f64,
     /// Neighbouring detections that make a face, 1 to 50.
     pub min_neighbors: i32,
+    /// Neighbouring detections of a second cascade that confirm a face, 0 to 50. At 0, no second cascade is asked.
+    pub check_neighbors: i32,
     /// Threads that OpenCV may use in this process, 1 to 64.
     pub threads: i32,
 }
 
 impl Default for DetectorParameters {
     fn default() -> Self {
-        Self { cascade: String::new(), min_face_size: 0.125, scale_factor: 1.3, min_neighbors: 5, threads: 1 }
+        Self {
+            cascade: String::new(),
+            min_face_size: 0.065,
+            scale_factor: 1.3,
+            min_neighbors: 3,
+            check_neighbors: 4,
+            threads: 1,
+        }
     }
 }
 

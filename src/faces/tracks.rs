@@ -13,8 +13,8 @@ use super::{BoundingBox, Detection, FaceId, FaceIds, Landmarks};
 
 /// A face that was seen in fewer frames may be an error of the finder, so it is not predicted.
 const MIN_TIMES_SEEN: u32 = 2;
-/// A predicted face is left out where a seen one covers it by so much (intersection over union).
-const COVERED_IOU: f64 = 0.5;
+/// A seen face that covers a box by so much (intersection over union) is the face in that box.
+const COVERED_IOU: f64 = 0.4;
 /// A detection further away than this from the prediction, in sides of the face, says nothing about the velocity.
 const JUMP_DISTANCE: f64 = 1.0;
 
@@ -79,6 +79,8 @@ struct Track {
     id: FaceId,
     motion: Motion,
     place: Place,
+    /// Whether it was seen in the frame before.
+    was_seen: bool,
     /// The box in the present frame, and in the one before until that is known.
     roi: BoundingBox,
     first_seen: Duration,
@@ -128,10 +130,10 @@ pub struct Missed {
     pub position: usize,
     /// Where the face was in the frame before.
     pub before: BoundingBox,
-    /// Where its motion predicts it. The box may leave the image.
-    pub predicted: BoundingBox,
     /// How it looked when it was seen last.
     pub thumbnail: Option<Thumbnail>,
+    /// Whether it was seen in the frame before.
+    pub is_lost_now: bool,
     /// Whether another track is near, so that the pixels may be those of another face.
     pub is_crowded: bool,
 }
@@ -139,7 +141,7 @@ pub struct Missed {
 /// Follows the faces of one camera.
 ///
 /// Each frame takes these steps: [`Tracker::begin_frame`], [`Tracker::assign`], for the [`Tracker::missed`] tracks
-/// [`Tracker::see`] or [`Tracker::locate`], [`Tracker::begin`] for new faces, and [`Tracker::faces`].
+/// [`Tracker::locate`], [`Tracker::begin`] for new faces, and [`Tracker::faces`].
 #[derive(Debug)]
 pub struct Tracker {
     ids: FaceIds,
@@ -166,6 +168,7 @@ impl Tracker {
         self.tracks.retain(|track| time - track.last_seen <= max_age);
         for track in &mut self.tracks {
             track.motion.advance(dt);
+            track.was_seen = track.place == Place::Seen;
             track.place = Place::Predicted;
         }
     }
@@ -175,9 +178,12 @@ impl Tracker {
         self.tracks.clear();
     }
 
-    /// Continues tracks with what was detected, and returns the detections that fit to no track.
+    /// Continues the tracks that are not seen yet with what was detected, and returns the detections that fit to no track.
     pub fn assign(&mut self, sightings: Vec<Sighting>) -> Vec<Sighting> {
         let row = |track: &Track| -> Vec<_> {
+            if track.place == Place::Seen {
+                return vec![None; sightings.len()];
+            }
             let expected = track.expected(self.time);
             sightings.iter().map(|s| cost(&expected, s.detection.roi, s.thumbnail.as_ref())).collect()
         };
@@ -205,24 +211,22 @@ impl Tracker {
             let is_crowded =
                 others.any(|(_, other)| [track.roi, predicted].iter().any(|roi| other.roi.intersection(roi).is_some()));
             let thumbnail = track.sighting.thumbnail.clone();
-            Missed { position, before: track.roi, predicted, thumbnail, is_crowded }
+            Missed { position, before: track.roi, thumbnail, is_lost_now: track.was_seen, is_crowded }
         });
         missed.collect()
     }
 
-    /// The cost of continuing the track at `position` with this face, or `None` where it cannot be the same face, or is the
-    /// face of another track.
-    pub fn cost(&self, position: usize, sighting: &Sighting) -> Option<f64> {
-        let roi = sighting.detection.roi;
-        let track = self.tracks.get(position)?;
-        let is_taken =
-            self.tracks.iter().any(|other| other.place == Place::Seen && other.roi.intersection(&roi).is_some());
-        let cost = cost(&track.expected(self.time), roi, sighting.thumbnail.as_ref())?;
-        (!is_taken).then_some(cost)
+    /// Where the faces of all tracks should be. The squares may leave the image.
+    pub fn places(&self) -> Vec<BoundingBox> {
+        self.tracks.iter().map(|track| track.motion.square()).collect()
     }
 
-    /// Continues the track at `position`.
-    pub fn see(&mut self, position: usize, sighting: Sighting) {
+    /// Whether a face that is seen in this frame covers `roi`.
+    pub fn is_seen_at(&self, roi: &BoundingBox) -> bool {
+        self.tracks.iter().any(|track| track.place == Place::Seen && track.roi.iou(roi) > COVERED_IOU)
+    }
+
+    fn see(&mut self, position: usize, sighting: Sighting) {
         if let Some(track) = self.tracks.get_mut(position) {
             track.see(sighting, self.time);
         }
@@ -243,6 +247,7 @@ impl Tracker {
             id: self.ids.next_id(),
             motion: Motion::new(roi),
             place: Place::Seen,
+            was_seen: false,
             roi,
             first_seen: self.time,
             last_seen: self.time,

@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn each_parameter_is_described_and_its_default_is_valid() {
-        assert_eq!(TABLE.len(), 23);
+        assert_eq!(TABLE.len(), 28);
         assert_eq!(TABLE[0].name, "image.reliability");
         for definition in &TABLE {
             assert!(!definition.description.is_empty(), "{}", definition.name);

@@ -52,7 +52,7 @@ const TIME_CONSTANT: &str = "Time constant in seconds of the filter over the ans
                              slower; 0 gives the answer for each image alone.";
 
 /// Every parameter.
-pub static TABLE: [Definition; 23] = [
+pub static TABLE: [Definition; 28] = [
     read_only(
         "image.reliability",
         field!(choice Reliability, image.reliability),
@@ -61,32 +61,56 @@ pub static TABLE: [Definition; 23] = [
     ),
     read_only(
         "detector.cascade",
-        field!(string, pipeline.detector.cascade),
-        "Path of the Haar cascade; empty for the frontal face cascade of OpenCV's data package.",
+        field!(string, pipeline.faces.detector.cascade),
+        "Path of a Haar cascade; empty for two frontal face cascades of OpenCV's data package, one of which checks the other.",
     ),
     live(
         "detector.min_face_size",
-        field!(double(0.01, 1.0), pipeline.detector.min_face_size),
-        "Smallest face that is searched for, as a fraction of the image's shorter side: the main lever on CPU time.",
+        field!(double(0.01, 1.0), pipeline.faces.detector.min_face_size),
+        "Smallest face that the cascades search for, as a fraction of the image's shorter side: the main lever on their CPU time.",
     ),
     live(
         "detector.scale_factor",
-        field!(double(1.05, 2.0), pipeline.detector.scale_factor),
+        field!(double(1.05, 2.0), pipeline.faces.detector.scale_factor),
         "Ratio of one searched face size to the next: nearer to 1 finds more faces and costs more time.",
     ),
     live(
         "detector.min_neighbors",
-        field!(integer(1, 50), pipeline.detector.min_neighbors),
+        field!(integer(1, 50), pipeline.faces.detector.min_neighbors),
         "Neighbouring detections that make a face: more of them give fewer false faces and miss more true ones.",
+    ),
+    live(
+        "detector.check_neighbors",
+        field!(integer(0, 50), pipeline.faces.detector.check_neighbors),
+        "Neighbouring detections of the second cascade that confirm a face: more of them give fewer false faces; 0 asks no second \
+         cascade.",
     ),
     read_only(
         "detector.threads",
-        field!(integer(1, 64), pipeline.detector.threads),
+        field!(integer(1, 64), pipeline.faces.detector.threads),
         "Threads that OpenCV may use in this process: more of them shorten the latency, not the CPU time.",
+    ),
+    read_only("search.model", field!(string, pipeline.faces.search.model), MODEL),
+    live(
+        "search.rate",
+        field!(double(0.0, 30.0), pipeline.faces.search.rate),
+        "How often per second the search network sees the whole image: more often finds a new face sooner and costs more time; at 0, \
+         the cascades find the faces.",
+    ),
+    live(
+        "search.longer_side",
+        field!(integer(64, 2048), pipeline.faces.search.longer_side),
+        "Longer side in pixels of the picture that the search network sees: larger finds smaller faces, and the time grows with its \
+         square.",
+    ),
+    live(
+        "search.min_confidence",
+        field!(double(0.0, 1.0), pipeline.faces.search.min_confidence),
+        "Confidence below which the search network's face is none: higher gives fewer false faces and misses more true ones.",
     ),
     live(
         "tracking.max_age",
-        field!(double(0.1, 10.0), pipeline.tracking.max_age),
+        field!(double(0.1, 10.0), pipeline.faces.tracking.max_age),
         "Longest time in seconds for which a face may be missed: until then its place is predicted and its id is kept.",
     ),
     live("emotion.enabled", field!(bool, pipeline.attributes.emotion.enabled), ENABLED),

@@ -39,7 +39,7 @@ pub async fn run(sources: &[Source], warnings: &[String]) -> anyhow::Result<()> 
 
     let parameters = declare_parameters(&mut node, sources)?;
     let snapshot = parameters.get();
-    set_opencv_threads(snapshot.pipeline.detector.threads)?;
+    set_opencv_threads(snapshot.pipeline.faces.detector.threads)?;
     let classifiers = Arc::new(Classifiers::load(&snapshot.pipeline.attributes)?);
     let topics = CameraTopics { image: "image".to_owned(), output_prefix: "~".to_owned() };
     let mut camera = Camera::start(&mut node, topics, FaceIds::of_camera(0), &classifiers, &parameters)?;

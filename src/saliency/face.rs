@@ -6,7 +6,7 @@ use std::sync::Arc;
 use opencv::core::Mat;
 
 use super::{Explainer, Method, Neuron, Saliency, SaliencyError, SaliencyParameters};
-use crate::attributes::crop::{CropError, crop_face};
+use crate::attributes::crop::{CropError, TiltedFace, crop_face};
 use crate::attributes::{
     Attribute, AttributeParameters, ClassifierParameters, Classifiers, Emotion, Estimate, FaceAttributes, Gender,
 };
@@ -36,8 +36,10 @@ pub struct Explanation {
     pub class: &'static str,
     /// The network's input: 8-bit, one channel.
     pub crop: Mat,
-    /// The place of the crop in the image. Parts may lie outside.
+    /// The place of the crop in the image, before it was turned by `roll` about its middle. Parts may lie outside.
     pub square: BoundingBox,
+    /// The roll of the head in radians, as far as the crop was turned against it.
+    pub roll: f32,
     /// How much each pixel of the crop matters.
     pub saliency: Saliency,
 }
@@ -73,15 +75,16 @@ impl FaceExplainer {
     ) -> Vec<Result<Explanation, ExplainError>> {
         let SaliencyParameters { method, target, .. } = *parameters;
         let AttributeParameters { emotion, gender } = attribute_parameters;
+        let place = TiltedFace::new(face.roi, face.landmarks.as_ref());
         let explained = [
             face.raw
                 .emotion
                 .as_ref()
-                .map(|answer| self.emotion.explain(gray, face.roi, answer, target.emotion(), method, emotion)),
+                .map(|answer| self.emotion.explain(gray, place, answer, target.emotion(), method, emotion)),
             face.raw
                 .gender
                 .as_ref()
-                .map(|answer| self.gender.explain(gray, face.roi, answer, target.gender(), method, gender)),
+                .map(|answer| self.gender.explain(gray, place, answer, target.gender(), method, gender)),
         ];
         explained.into_iter().flatten().collect()
     }
@@ -103,7 +106,7 @@ impl<A: Attribute> NetworkExplainer<A> {
     fn explain(
         &mut self,
         gray: &Mat,
-        face: BoundingBox,
+        face: TiltedFace,
         answer: &Estimate<A>,
         target: Option<A>,
         method: Method,
@@ -121,7 +124,8 @@ impl<A: Attribute> NetworkExplainer<A> {
             label: answer.name(),
             confidence: answer.confidence,
             class: A::CLASSES[position].name(),
-            square: face.square_with_margin(parameters.margin),
+            square: face.roi.square_with_margin(parameters.margin),
+            roll: face.roll,
             crop,
             saliency,
         })
@@ -213,7 +217,7 @@ mod tests {
         let attribute_parameters = AttributeParameters::default();
         let classifiers = Classifiers::load(&attribute_parameters).unwrap();
         let gray = portrait();
-        let raw = classifiers.classify(&gray, FACE, &attribute_parameters, &mut Vec::new());
+        let raw = classifiers.classify(&gray, FACE.into(), &attribute_parameters, &mut Vec::new());
         let face = a_face(FACE, raw.emotion, raw.gender);
         let mut explainer = FaceExplainer::new(&classifiers);
         let mut explain = |parameters: &SaliencyParameters| -> Vec<_> {

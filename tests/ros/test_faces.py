@@ -47,7 +47,7 @@ def test_an_image_without_a_face_is_answered_with_none(client):
 
 def test_a_camera_at_30_hz_loses_no_image(start_node, make_client, portrait):
     # A cheap search keeps pace with the camera on any machine.
-    node = start_node("-p", "detector.min_face_size:=1.0")
+    node = start_node("-p", "search.longer_side:=64", "-p", "search.rate:=0.1")
     client = make_client()
     client.connect()
     images = [image_message(np.roll(portrait, shift, axis=1), "bgr8") for shift in range(90)]

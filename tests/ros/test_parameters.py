@@ -66,6 +66,7 @@ def test_every_parameter_is_listed_and_described(client):
         "image.reliability",
         "detector.cascade",
         "detector.threads",
+        "search.model",
         "emotion.model",
         "gender.model",
         "use_sim_time",
@@ -134,12 +135,12 @@ def test_a_wrong_value_is_refused_with_the_reason_and_the_old_one_stays(client, 
 
 def test_changes_that_belong_together_are_made_together_or_not_at_all(client):
     parameters = [
-        Parameter(name="detector.min_neighbors", value=ros_value(3)),
+        Parameter(name="detector.min_neighbors", value=ros_value(4)),
         Parameter(name="gender.margin", value=ros_value(-0.1)),
     ]
     request = SetParametersAtomically.Request(parameters=parameters)
     assert not client.call(SetParametersAtomically, "set_parameters_atomically", request).result.successful
-    assert get_parameter(client, "detector.min_neighbors").integer_value == 5
+    assert get_parameter(client, "detector.min_neighbors").integer_value == 3
 
 
 def write_parameters(tmp_path, text):
@@ -226,7 +227,7 @@ def test_a_parameter_that_this_node_has_not_is_a_warning(start_node, make_client
     assert "'robot_name'" in warnings[0] and str(path) in warnings[0]
     assert "did you mean 'detector.min_neighbors'?" in warnings[1]
     node.wait_for_line("waiting for images")
-    assert get_parameter(make_client(), "detector.min_neighbors").integer_value == 5
+    assert get_parameter(make_client(), "detector.min_neighbors").integer_value == 3
 
 
 @pytest.mark.parametrize("text", ["face_atributes: {ros__parameters: {gender: {enabled: false}}}", ""])
@@ -239,7 +240,7 @@ def test_a_file_without_a_section_for_this_node_is_a_warning(start_node, tmp_pat
     node.wait_for_line("waiting for images")
 
 
-@pytest.mark.parametrize(("kind", "key"), [("emotion", "model"), ("gender", "model"), ("detector", "cascade")])
+@pytest.mark.parametrize(("kind", "key"), [("emotion", "model"), ("gender", "model"), ("search", "model"), ("detector", "cascade")])
 def test_a_damaged_file_stops_the_start_and_is_named(start_node, tmp_path, kind, key):
     damaged = tmp_path / "damaged.bin"
     damaged.write_bytes(bytes(range(256)) * 40)

@@ -24,7 +24,7 @@ const FRAME_SIZES: [(i32, i32); 2] = [(640, 480), (1280, 720)];
 fn main() -> anyhow::Result<()> {
     let mut criterion = Criterion::default().configure_from_args();
     let parameters = Parameters::default();
-    set_num_threads(parameters.pipeline.detector.threads)?;
+    set_num_threads(parameters.pipeline.faces.detector.threads)?;
     for size in FRAME_SIZES {
         let scene = Scene::new(size, &parameters)?;
         bench_detection(&mut criterion, &scene, &parameters)?;
@@ -50,7 +50,7 @@ impl Scene {
         let portrait = read_bgr(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/astronaut.jpg"))?;
         let bgr = MovingPicture::new(portrait, Size::new(width, height)).next().context("no frame")??;
         let gray = Frame::from_bgr(&bgr)?.to_gray()?;
-        let faces = HaarDetector::load(None)?.detect(&gray, &parameters.pipeline.detector)?;
+        let faces = HaarDetector::load(None)?.detect(&gray, &parameters.pipeline.faces.detector)?;
         ensure!(faces.len() == 1, "the frame of {width}x{height} shows {} faces", faces.len());
         Ok(Self { bgr, gray, face: faces[0], name: format!("{width}x{height}") })
     }
@@ -59,7 +59,7 @@ impl Scene {
 fn bench_detection(criterion: &mut Criterion, scene: &Scene, parameters: &Parameters) -> anyhow::Result<()> {
     let mut detector = HaarDetector::load(None)?;
     criterion.bench_function(&format!("detect/{}", scene.name), |bencher| {
-        bencher.iter(|| detector.detect(&scene.gray, &parameters.pipeline.detector));
+        bencher.iter(|| detector.detect(&scene.gray, &parameters.pipeline.faces.detector));
     });
     Ok(())
 }

@@ -6,7 +6,8 @@
 //! cargo run --release -p face_attributes_tools --example find_faces -- cascades pictures 0.05 1.3 3 4 > found.jsonl
 //! ```
 //!
-//! The numbers are the fields of `SearchParameters` and of `CheckedHaarParameters`, in their order.
+//! The numbers are longer side in pixels and least confidence; and smallest face, scale factor, neighbours and those of the check, as
+//! in the parameters `detector.*`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use cpu_time::ProcessTime;
-use face_attributes::faces::{CheckedHaar, CheckedHaarParameters, Detection, SearchNetwork, SearchParameters};
+use face_attributes::faces::{Cascades, Detection, DetectorParameters, SearchNetwork};
 use face_attributes::frame::Frame;
 use opencv::core::Mat;
 use opencv::imgcodecs::{IMREAD_COLOR, imread};
@@ -28,16 +29,15 @@ fn main() -> anyhow::Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let (folder, mut find) = match arguments[..] {
         ["network", folder, longer_side_px, min_confidence] => {
-            let parameters =
-                SearchParameters { longer_side_px: longer_side_px.parse()?, min_confidence: min_confidence.parse()? };
-            (folder, with_network(parameters)?)
+            (folder, with_network(longer_side_px.parse()?, min_confidence.parse()?)?)
         }
         ["cascades", folder, min_face_size, scale_factor, min_neighbors, check_neighbors] => {
-            let parameters = CheckedHaarParameters {
+            let parameters = DetectorParameters {
                 min_face_size: min_face_size.parse()?,
                 scale_factor: scale_factor.parse()?,
                 min_neighbors: min_neighbors.parse()?,
                 check_neighbors: check_neighbors.parse()?,
+                ..DetectorParameters::default()
             };
             (folder, with_cascades(parameters)?)
         }
@@ -59,13 +59,13 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn with_network(parameters: SearchParameters) -> anyhow::Result<Find> {
+fn with_network(longer_side_px: i32, min_confidence: f32) -> anyhow::Result<Find> {
     let mut network = SearchNetwork::load(None)?;
-    Ok(Box::new(move |bgr| Ok(network.search(bgr, &parameters)?)))
+    Ok(Box::new(move |bgr| Ok(network.search(bgr, longer_side_px, min_confidence)?)))
 }
 
-fn with_cascades(parameters: CheckedHaarParameters) -> anyhow::Result<Find> {
-    let mut cascades = CheckedHaar::load()?;
+fn with_cascades(parameters: DetectorParameters) -> anyhow::Result<Find> {
+    let mut cascades = Cascades::load(&parameters)?;
     Ok(Box::new(move |bgr| Ok(cascades.detect(&Frame::from_bgr(bgr)?.to_gray()?, &parameters)?)))
 }
 

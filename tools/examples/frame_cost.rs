@@ -1,5 +1,5 @@
-//! CPU time of the pipeline per frame, for scripts/compare_with_python: `render` writes frames that any program can read,
-//! `measure` processes them.
+//! CPU time of the pipeline per frame: `render` writes frames that any program can read (for scripts/compare_with_python),
+//! `measure` processes them, or those of a video.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,11 +8,13 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use clap::Parser;
 use cpu_time::ProcessTime;
+use face_attributes::faces::FaceIds;
 use face_attributes::frame::Frame;
-use face_attributes::parameters::Parameters;
 use face_attributes::pipeline::Pipeline;
+use face_attributes::runtime::set_opencv_threads;
 use face_attributes_tools::moving_picture::{MovingPicture, PERIOD_FRAMES};
-use face_attributes_tools::source::{Entry, Folder, read_bgr};
+use face_attributes_tools::parameters::read_parameters;
+use face_attributes_tools::source::{Entry, Folder, Picture, Source, read_bgr};
 use opencv::core::Size;
 use opencv::imgcodecs::imwrite_def;
 use serde_json::json;
@@ -39,13 +41,13 @@ enum Command {
         #[arg(long, default_value_t = 480)]
         height: i32,
     },
-    /// Process all frames of a folder and print the CPU time of all threads as a JSON object.
+    /// Process all frames and print the CPU time of all threads as a JSON object.
     Measure {
-        /// Folder of frames.
-        folder: PathBuf,
-        /// The parameter detector.min_face_size.
+        /// Folder of frames of a camera at 30 Hz, or a video.
+        frames: PathBuf,
+        /// Parameter file (YAML), as for the node.
         #[arg(long)]
-        min_face_size: Option<f64>,
+        params: Option<PathBuf>,
     },
 }
 
@@ -55,7 +57,7 @@ fn main() -> anyhow::Result<()> {
             let scene = MovingPicture::new(read_bgr(&picture)?, Size::new(width, height));
             render(scene, &folder, frames)
         }
-        Command::Measure { folder, min_face_size } => measure(&folder, min_face_size),
+        Command::Measure { frames, params } => measure(&frames, params.as_deref()),
     }
 }
 
@@ -69,24 +71,41 @@ fn render(scene: MovingPicture, folder: &Path, frames: u32) -> anyhow::Result<()
     Ok(())
 }
 
-fn measure(folder: &Path, min_face_size: Option<f64>) -> anyhow::Result<()> {
-    let mut parameters = Parameters::default();
-    if let Some(fraction) = min_face_size {
-        parameters.set("detector.min_face_size", &fraction.into())?;
-    }
+fn measure(frames: &Path, params: Option<&Path>) -> anyhow::Result<()> {
+    let parameters = read_parameters(params)?;
+    set_opencv_threads(parameters.pipeline.faces.detector.threads)?;
     let mut pipeline = Pipeline::load(parameters.pipeline)?;
-    let (files, _) = Folder::files(folder, &[Entry::Image])?;
-    let pictures = files.iter().map(|path| read_bgr(path)).collect::<Result<Vec<_>, _>>()?;
-    let frames = pictures.iter().map(Frame::from_bgr).collect::<Result<Vec<_>, _>>()?;
-    // The first frame pays for memory that the others use again.
-    pipeline.process(&frames[0], Duration::ZERO)?;
+    let pictures = pictures(frames)?;
+    let frames = pictures.iter().map(|picture| Frame::from_bgr(&picture.bgr)).collect::<Result<Vec<_>, _>>()?;
+    ensure!(!frames.is_empty(), "no frame");
+    // A new recording of the same camera does not pay for memory that was taken once.
+    pipeline.process(&frames[0], pictures[0].time)?;
+    pipeline.begin_recording(FaceIds::of_camera(0));
 
-    let start = ProcessTime::now();
-    let mut faces = 0;
-    for (frame, number) in frames.iter().zip(1..) {
-        faces += pipeline.process(frame, number * FRAME_TIME)?.faces.len();
+    let (mut faces, mut times_ms) = (0, Vec::new());
+    for (frame, picture) in frames.iter().zip(&pictures) {
+        let start = ProcessTime::now();
+        faces += pipeline.process(frame, picture.time)?.faces.len();
+        times_ms.push(1e3 * start.elapsed().as_secs_f64());
     }
-    let cpu_ms = 1e3 * start.elapsed().as_secs_f64();
-    println!("{}", json!({"cpu_ms_per_frame": cpu_ms / frames.len() as f64, "faces": faces}));
+    let mean = times_ms.iter().sum::<f64>() / times_ms.len() as f64;
+    let first = times_ms[0];
+    times_ms.sort_by(f64::total_cmp);
+    let quantile = |share: f64| times_ms[((times_ms.len() - 1) as f64 * share).round() as usize];
+    let report = json!({
+        "cpu_ms_per_frame": mean, "p50": quantile(0.5), "p99": quantile(0.99), "max": quantile(1.0), "first": first,
+        "frames": times_ms.len(), "faces": faces,
+    });
+    println!("{report}");
     Ok(())
+}
+
+/// The frames of a folder, which follow one another at 30 Hz, or of a video.
+fn pictures(path: &Path) -> anyhow::Result<Vec<Picture>> {
+    if !path.is_dir() {
+        return Ok(Source::open(path)?.collect::<Result<_, _>>()?);
+    }
+    let (files, _) = Folder::files(path, &[Entry::Image])?;
+    let picture = |(number, file): (u32, &PathBuf)| Ok(Picture { bgr: read_bgr(file)?, time: number * FRAME_TIME });
+    (0..).zip(&files).map(picture).collect()
 }

@@ -1,17 +1,18 @@
-//! Runs CenterFace in tract, with one execution plan for each size of picture.
+//! Runs CenterFace in tract, with one execution plan for each size of picture. A run can pause between two operators.
 
 use std::sync::Arc;
 
 use opencv::core::{Size, Vec3b};
 use tract_onnx::prelude::tract_ndarray::Axis;
 use tract_onnx::prelude::*;
+use tract_onnx::tract_core::internal::{Cost, OutletId, TypedSimpleState};
 
 use super::decode::{CELL_PX, CHANNELS, Maps};
 use crate::network::{ModelProblem, RunError, check_outputs, check_shape};
 use crate::panics::catch_panic;
 
-/// How many plans are kept. Each holds a copy of the weights, about 8 MB. A camera needs one or two. A folder of photographs has
-/// more sizes, but making a plan takes about as long as running it.
+/// How many plans are kept. Each holds a copy of the weights, about 8 MB. A camera needs two: one for the image and one for windows.
+/// A folder of photographs has more sizes, but making a plan takes about as long as running it.
 const MAX_PLANS: usize = 4;
 
 /// Size of the picture on which a file is tried, in pixels: not square, so that exchanged sides show.
@@ -21,7 +22,7 @@ const TRIAL_SIZE: Size = Size { width: 96, height: 64 };
 pub(super) struct Plans {
     network: InferenceModel,
     /// The one that was used last is the last one.
-    plans: Vec<Plan>,
+    plans: Vec<Arc<Plan>>,
 }
 
 impl Plans {
@@ -31,8 +32,12 @@ impl Plans {
         catch_panic(|| {
             let network = read(bytes)?;
             let black = vec![Vec3b::default(); TRIAL_SIZE.area() as usize];
-            let trial = Plan::new(&network, TRIAL_SIZE)?.run(&black, check_heat);
-            trial.and_then(|heat| heat).map_err(ModelProblem::Trial)?;
+            let trial = Arc::new(Plan::new(&network, TRIAL_SIZE)?);
+            trial
+                .begin(&black)
+                .and_then(Run::finish)
+                .and_then(|run| run.read(check_heat)?)
+                .map_err(ModelProblem::Trial)?;
             Ok(Self { network, plans: Vec::new() })
         })
         .unwrap_or_else(|panic| Err(ModelProblem::Unsupported(panic)))
@@ -43,22 +48,22 @@ impl Plans {
         self.plans.iter().map(|plan| plan.size)
     }
 
-    /// Lets `read` see what the network makes of a picture of this `size`: blue, green, red, row by row without padding. Its sides
-    /// are multiples of 32.
-    pub fn run<T>(&mut self, size: Size, bgr: &[Vec3b], read: impl FnOnce(&Maps) -> T) -> Result<T, RunError> {
-        // A plan that panicked stays out of the list.
-        let mut plan = match self.plans.iter().position(|plan| plan.size == size) {
+    /// Begins to run the network on a picture of this `size`: blue, green, red, row by row without padding. Its sides are multiples
+    /// of 32.
+    pub fn begin(&mut self, size: Size, bgr: &[Vec3b]) -> Result<Run, RunError> {
+        let plan = match self.plans.iter().position(|plan| plan.size == size) {
             Some(known) => self.plans.remove(known),
-            None => catch_panic(|| Plan::new(&self.network, size))
-                .map_err(RunError::Tract)?
-                .map_err(|problem| RunError::Tract(problem.to_string()))?,
+            None => Arc::new(
+                catch_panic(|| Plan::new(&self.network, size))
+                    .map_err(RunError::Tract)?
+                    .map_err(|problem| RunError::Tract(problem.to_string()))?,
+            ),
         };
-        let result = catch_panic(|| plan.run(bgr, read)).map_err(RunError::Tract)?;
         if self.plans.len() == MAX_PLANS {
             self.plans.remove(0);
         }
-        self.plans.push(plan);
-        result
+        self.plans.push(Arc::clone(&plan));
+        plan.begin(bgr)
     }
 }
 
@@ -66,8 +71,16 @@ impl Plans {
 struct Plan {
     size: Size,
     network: Arc<TypedRunnableModel>,
-    /// The picture as the network takes it, `[1, 3, height, width]`: red, green, blue, 0 to 255. Each run uses its memory again.
-    input: Arc<Tensor>,
+    steps: Vec<Step>,
+}
+
+/// An operator of the network.
+struct Step {
+    node: usize,
+    /// The share of the run that is done after this step, 0 to 1, by the number of multiplications.
+    done: f64,
+    /// The nodes whose values no later step reads.
+    read_last: Vec<usize>,
 }
 
 impl Plan {
@@ -86,13 +99,105 @@ impl Plan {
             let fact = network.output_fact(output).map_err(unsupported)?;
             check_shape(name, fact, &[1, channels, rows, columns])?;
         }
-        let input = Tensor::zero::<f32>(&shape).map_err(unsupported)?;
-        Ok(Self { size, network: network.into_runnable().map_err(unsupported)?, input: Arc::new(input) })
+        let network = network.into_runnable().map_err(unsupported)?;
+        let steps = steps(&network).map_err(unsupported)?;
+        Ok(Self { size, network, steps })
     }
 
-    fn run<T>(&mut self, bgr: &[Vec3b], read: impl FnOnce(&Maps) -> T) -> Result<T, RunError> {
-        self.fill_input(bgr)?;
-        let outputs = self.network.run(tvec!(TValue::from_const(Arc::clone(&self.input))))?;
+    fn begin(self: &Arc<Self>, bgr: &[Vec3b]) -> Result<Run, RunError> {
+        let input = self.input(bgr)?;
+        let mut state = self.network.spawn()?;
+        state.set_input(0, input.into_tvalue())?;
+        Ok(Run { plan: Arc::clone(self), state, steps_done: 0 })
+    }
+
+    /// The picture as the network takes it, `[1, 3, height, width]`: red, green, blue, 0 to 255.
+    fn input(&self, bgr: &[Vec3b]) -> Result<Tensor, RunError> {
+        let (expected, got) = (self.size.area() as usize, bgr.len());
+        if got != expected {
+            return Err(RunError::PixelCount { expected, got });
+        }
+        let mut tensor = Tensor::zero::<f32>(&[1, 3, self.size.height as usize, self.size.width as usize])?;
+        let mut view = tensor.to_plain_array_view_mut::<f32>()?;
+        for (color, mut plane) in view.axis_iter_mut(Axis(1)).enumerate() {
+            for (value, pixel) in plane.iter_mut().zip(bgr) {
+                *value = f32::from(pixel[2 - color]);
+            }
+        }
+        Ok(tensor)
+    }
+}
+
+/// The operators in the order in which tract runs them.
+fn steps(network: &TypedRunnableModel) -> TractResult<Vec<Step>> {
+    let graph = network.model();
+    let order = network.order_without_consts();
+    let outputs: Vec<OutletId> = graph.output_outlets()?.to_vec();
+    let mut steps: Vec<Step> = Vec::with_capacity(order.len());
+    let (mut total, mut dones) = (0.0, Vec::with_capacity(order.len()));
+    for node in order {
+        total += multiplications(graph, *node)?;
+        dones.push(total);
+    }
+    for (position, node) in order.iter().enumerate() {
+        let is_read_later = |source: usize| {
+            let later = order[position + 1..].iter().flat_map(|later| &graph.node(*later).inputs);
+            later.chain(&outputs).any(|outlet| outlet.node == source)
+        };
+        let inputs = graph.node(*node).inputs.iter().map(|outlet| outlet.node);
+        let read_last = inputs.filter(|source| order.contains(source) && !is_read_later(*source)).collect();
+        steps.push(Step { node: *node, done: dones[position] / total.max(1.0), read_last });
+    }
+    Ok(steps)
+}
+
+/// How long an operator takes, in multiplications; one that only moves numbers counts as their number.
+fn multiplications(graph: &TypedModel, node: usize) -> TractResult<f64> {
+    let count = |dimension: &TDim| dimension.to_i64().map(|count| count as f64);
+    let costs = graph.node(node).op.cost(&graph.node_input_facts(node)?)?;
+    let mut total = 0.0;
+    for (_, multiplied) in costs.iter().filter(|(cost, _)| matches!(cost, Cost::FMA(_) | Cost::Div(_))) {
+        total += count(multiplied)?;
+    }
+    for fact in graph.node_output_facts(node)? {
+        total += count(&fact.shape.volume())?;
+    }
+    Ok(total)
+}
+
+/// A picture on its way through the network.
+pub(super) struct Run {
+    plan: Arc<Plan>,
+    state: TypedSimpleState,
+    steps_done: usize,
+}
+
+impl Run {
+    /// Goes on until `share` of the whole run is done, 0 to 1.
+    pub fn advance(&mut self, share: f64) -> Result<(), RunError> {
+        // tract panics where an operator meets what it does not expect.
+        catch_panic(|| {
+            while let Some(step) = self.plan.steps.get(self.steps_done).filter(|step| step.done <= share) {
+                self.state.compute_one(step.node)?;
+                for node in &step.read_last {
+                    self.state.turn_state.values[*node] = None;
+                }
+                self.steps_done += 1;
+            }
+            Ok(())
+        })
+        .map_err(RunError::Tract)?
+    }
+
+    /// Goes on until the end.
+    pub fn finish(mut self) -> Result<Self, RunError> {
+        self.advance(1.0)?;
+        Ok(self)
+    }
+
+    /// Lets `read` see what the network made of the picture.
+    pub fn read<T>(&self, read: impl FnOnce(&Maps) -> T) -> Result<T, RunError> {
+        let outputs = (0..CHANNELS.len()).map(|output| self.state.output(output)).collect::<TractResult<Vec<_>>>()?;
         let views =
             outputs.iter().map(|output| output.to_plain_array_view::<f32>()).collect::<TractResult<Vec<_>>>()?;
         // The rows of an output may lie in another order in memory than one after the other.
@@ -101,24 +206,8 @@ impl Plan {
         let [heat, sizes, offsets, landmarks] = slices[..] else {
             return Err(RunError::Tract(format!("{} outputs, expected 4", slices.len())));
         };
-        let [columns, rows] = [self.size.width, self.size.height].map(|side| side as usize / CELL_PX);
+        let [columns, rows] = [self.plan.size.width, self.plan.size.height].map(|side| side as usize / CELL_PX);
         Ok(read(&Maps { columns, rows, heat, sizes, offsets, landmarks }))
-    }
-
-    /// Copies the picture into the input, one plane for each colour.
-    fn fill_input(&mut self, bgr: &[Vec3b]) -> Result<(), RunError> {
-        let (expected, got) = (self.size.area() as usize, bgr.len());
-        if got != expected {
-            return Err(RunError::PixelCount { expected, got });
-        }
-        // Nobody else holds the tensor between two runs, so this copies nothing.
-        let mut input = Arc::make_mut(&mut self.input).to_plain_array_view_mut::<f32>()?;
-        for (color, mut plane) in input.axis_iter_mut(Axis(1)).enumerate() {
-            for (value, pixel) in plane.iter_mut().zip(bgr) {
-                *value = f32::from(pixel[2 - color]);
-            }
-        }
-        Ok(())
     }
 }
 

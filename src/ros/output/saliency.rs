@@ -144,8 +144,8 @@ impl Worker {
         if parameters.saliency.overlay && self.annotated.has_listeners()? {
             let mut bgr = frame.to_bgr()?;
             for (_, explanations) in &explained {
-                if let Some(Explanation { square, saliency, .. }) = overlaid(explanations, parameters) {
-                    draw_saliency(&mut bgr, *square, saliency)?;
+                if let Some(Explanation { square, roll, saliency, .. }) = overlaid(explanations, parameters) {
+                    draw_saliency(&mut bgr, *square, *roll, saliency)?;
                 }
             }
             self.annotated.publish(observation, bgr).context("cannot publish the annotated image")?;

@@ -45,7 +45,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     if let Some(folder) = &args.annotate {
         fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
     }
-    set_opencv_threads(parameters.pipeline.detector.threads)?;
+    set_opencv_threads(parameters.pipeline.faces.detector.threads)?;
     let mut detection = Detection {
         args,
         pipeline: Pipeline::load(parameters.pipeline)?,
@@ -103,7 +103,10 @@ impl Detection<'_> {
         let mut pictures = 0;
         for (number, picture) in (0..).zip(source) {
             // A file that fails is skipped. An output that fails ends the work.
-            match picture.map_err(Into::into).and_then(|picture| Ok((self.process(file, &picture)?, picture.bgr))) {
+            match picture
+                .map_err(Into::into)
+                .and_then(|picture| Ok((self.process(file, &picture, is_image)?, picture.bgr)))
+            {
                 Ok((scene, bgr)) => {
                     self.print(file, number, &bgr, &scene.faces)?;
                     self.annotate(file, (!is_image).then_some(number), bgr, &scene.faces)?;
@@ -120,9 +123,11 @@ impl Detection<'_> {
         Ok(())
     }
 
-    fn process(&mut self, file: &Path, picture: &Picture) -> anyhow::Result<Scene> {
+    fn process(&mut self, file: &Path, picture: &Picture, is_still: bool) -> anyhow::Result<Scene> {
         let frame = Frame::from_bgr(&picture.bgr).with_context(|| file.display().to_string())?;
-        self.pipeline.process(&frame, picture.time).with_context(|| file.display().to_string())
+        let pipeline = &mut self.pipeline;
+        let scene = if is_still { pipeline.process_still(&frame) } else { pipeline.process(&frame, picture.time) };
+        scene.with_context(|| file.display().to_string())
     }
 
     fn print(&self, file: &Path, number: u64, bgr: &Mat, faces: &[FaceAttributes]) -> anyhow::Result<()> {

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, bail};
 use face_attributes::attributes::ClassifierParameters;
-use face_attributes::attributes::crop::crop_face;
+use face_attributes::attributes::crop::{TiltedFace, crop_face};
 use face_attributes::attributes::{Attribute, Estimate};
 use face_attributes::attributes::{BuiltIn, Classifier};
 use face_attributes::faces::BoundingBox;
@@ -61,17 +61,17 @@ impl<A: BuiltIn> Explanation<A> {
         self.classifier.model().input_size()
     }
 
-    /// Explains the face in the box `face` of `gray`, cropped as the classifier does.
-    pub fn explain(&self, gray: &Mat, face: BoundingBox) -> anyhow::Result<Explained<A>> {
+    /// Explains `face` in `gray`, cropped as the classifier does.
+    pub fn explain(&self, gray: &Mat, face: TiltedFace) -> anyhow::Result<Explained<A>> {
         self.explain_target(gray, face, self.target)
     }
 
     /// Explains which pixels of the face support `class`.
     pub fn explain_class(&self, gray: &Mat, face: BoundingBox, class: A) -> anyhow::Result<Explained<A>> {
-        self.explain_target(gray, face, Target::Class(class))
+        self.explain_target(gray, face.into(), Target::Class(class))
     }
 
-    fn explain_target(&self, gray: &Mat, face: BoundingBox, target: Target<A>) -> anyhow::Result<Explained<A>> {
+    fn explain_target(&self, gray: &Mat, face: TiltedFace, target: Target<A>) -> anyhow::Result<Explained<A>> {
         let estimate = self.classifier.classify(gray, face, &self.parameters)?;
         let crop = crop_face(gray, face, self.parameters.margin, self.input_size())?;
         let (class, neuron) = match target {

@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use face_attributes::attributes::BuiltIn;
+use face_attributes::attributes::crop::TiltedFace;
 use face_attributes::draw::{Row, Tile, draw_sheet};
 use face_attributes::draw::{display, draw_saliency};
-use face_attributes::faces::BoundingBox;
-use face_attributes::faces::DetectorParameters;
-use face_attributes::faces::HaarDetector;
+use face_attributes::faces::{BoundingBox, FaceFinder, FaceIds, FinderParameters};
 use face_attributes::frame::Frame;
 use face_attributes_tools::report::RoiReport;
 use face_attributes_tools::source::{Entry, Folder, read_bgr, read_gray};
@@ -46,11 +45,11 @@ struct FaceReport<'a> {
 
 pub fn run<A: BuiltIn>(
     args: &Args,
-    parameters: &DetectorParameters,
+    parameters: &FinderParameters,
     explanation: &Explanation<A>,
 ) -> anyhow::Result<Outcome> {
-    let detector = if args.cropped { None } else { Some(HaarDetector::load(parameters.cascade_path())?) };
-    let mut faces = Faces { args, parameters, explanation, detector, rows: Vec::new(), failed: false };
+    let finder = if args.cropped { None } else { Some(FaceFinder::load(parameters, FaceIds::of_camera(0))?) };
+    let mut faces = Faces { args, parameters, explanation, finder, rows: Vec::new(), failed: false };
     for path in &args.images {
         if !path.is_dir() {
             faces.files(std::slice::from_ref(path))?;
@@ -75,10 +74,10 @@ pub fn run<A: BuiltIn>(
 
 struct Faces<'a, A> {
     args: &'a Args,
-    parameters: &'a DetectorParameters,
+    parameters: &'a FinderParameters,
     explanation: &'a Explanation<A>,
     /// `None` where each picture is a face.
-    detector: Option<HaarDetector>,
+    finder: Option<FaceFinder>,
     rows: Vec<Row>,
     failed: bool,
 }
@@ -103,19 +102,21 @@ impl<A: BuiltIn> Faces<'_, A> {
     }
 
     fn explain(&mut self, file: &Path) -> anyhow::Result<Vec<(BoundingBox, Explained<A>)>> {
-        let (gray, faces) = match &mut self.detector {
+        let (gray, faces) = match &mut self.finder {
             None => {
                 let gray = read_gray(file)?;
                 let whole = BoundingBox::of_image(gray.cols(), gray.rows());
-                (gray, vec![whole])
+                (gray, vec![whole.into()])
             }
-            Some(detector) => {
-                let gray = Frame::from_bgr(&read_bgr(file)?)?.to_gray()?;
-                let faces = detector.detect(&gray, self.parameters)?;
-                (gray, faces)
+            Some(finder) => {
+                let bgr = read_bgr(file)?;
+                let frame = Frame::from_bgr(&bgr)?;
+                let gray = frame.to_gray()?;
+                let found = finder.find_in_still(&frame, &gray, self.parameters)?;
+                (gray, found.iter().map(|face| TiltedFace::new(face.roi, face.landmarks.as_ref())).collect())
             }
         };
-        faces.into_iter().map(|face| Ok((face, self.explanation.explain(&gray, face)?))).collect()
+        faces.into_iter().map(|face| Ok((face.roi, self.explanation.explain(&gray, face)?))).collect()
     }
 
     fn report(&mut self, file: &Path, face: BoundingBox, explained: &Explained<A>) -> anyhow::Result<()> {
@@ -160,7 +161,7 @@ impl<A: BuiltIn> Faces<'_, A> {
         let Explained { crop, estimate, class, saliency } = explained;
         let mut both = Mat::default();
         cvt_color_def(crop, &mut both, COLOR_GRAY2BGR)?;
-        draw_saliency(&mut both, BoundingBox::of_image(crop.cols(), crop.rows()), saliency)?;
+        draw_saliency(&mut both, BoundingBox::of_image(crop.cols(), crop.rows()), 0.0, saliency)?;
         let answer = format!("{} {:.0}%", estimate.name(), 100.0 * estimate.confidence);
         let target = class.map_or_else(|| self.args.layer.clone().unwrap_or_default(), |class| class.name().to_owned());
         Ok(Row {

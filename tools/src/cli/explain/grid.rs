@@ -157,7 +157,7 @@ impl<A: BuiltIn> Grid<'_, A> {
         let whole = BoundingBox::of_image(gray.cols(), gray.rows());
         let explain = |network: &Explanation<A>| match class {
             Some(class) => network.explain_class(&gray, whole, class),
-            None => network.explain(&gray, whole),
+            None => network.explain(&gray, whole.into()),
         };
         self.networks.iter().map(explain).collect()
     }

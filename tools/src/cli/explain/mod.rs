@@ -112,7 +112,7 @@ fn run_task<A: BuiltIn>(args: &Args) -> anyhow::Result<Outcome> {
     let explanation = Explanation::<A>::new(args, of_task)?;
     match &args.grid {
         Some(folder) => grid::run(args, folder, of_task, explanation),
-        None => faces::run(args, &parameters.pipeline.detector, &explanation),
+        None => faces::run(args, &parameters.pipeline.faces, &explanation),
     }
 }
 
