@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use opencv::core::Mat;
+use opencv::core::{Mat, Size};
 use opencv::prelude::*;
 
 use super::appearance::Thumbnail;
@@ -31,6 +31,10 @@ const SAME_FACE_IOU: f64 = 0.3;
 const MAX_CONFIRMED: usize = 2;
 /// Longer side of the network's picture of a still picture, in pixels, where time is no matter.
 const STILL_LONGER_SIDE_PX: i32 = 640;
+/// The network takes no smaller pictures.
+const MIN_GLANCE_SIDE_PX: i32 = 64;
+/// The size of a camera's frames for which the network is made ready at the start, in pixels. For others, it is at their first frame.
+const USUAL_FRAME: Size = Size { width: 640, height: 480 };
 /// How much a place that optical flow found must look like the face, as a normalised cross-correlation. A hand over the face
 /// looks different.
 const MIN_SIMILARITY: f64 = 0.4;
@@ -93,8 +97,12 @@ impl FaceFinder {
     /// # Errors
     /// [`FinderError`] names the file that is missing or cannot be used.
     pub fn load(parameters: &FinderParameters, ids: FaceIds) -> Result<Self, FinderError> {
+        let mut network = SearchNetwork::load(parameters.search.model_path())?;
+        for longer_side_px in [glance_side_px(parameters.search.longer_side), parameters.search.longer_side] {
+            network.prepare(USUAL_FRAME, longer_side_px)?;
+        }
         Ok(Self {
-            network: SearchNetwork::load(parameters.search.model_path())?,
+            network,
             cascades: Cascades::load(&parameters.detector)?,
             schedule: Schedule::default(),
             running: None,
@@ -157,13 +165,8 @@ impl FaceFinder {
         gray: &Mat,
         parameters: &FinderParameters,
     ) -> Result<Vec<FoundFace>, SearchError> {
-        let search = SearchParameters {
-            longer_side: parameters.search.longer_side.max(STILL_LONGER_SIDE_PX),
-            ..parameters.search.clone()
-        };
-        let parameters = FinderParameters { search, ..parameters.clone() };
-        let frame = Searched::new(frame, gray, &parameters)?;
-        let found = self.search_at_once(&frame)?;
+        let frame = Searched::new(frame, gray, parameters)?;
+        let found = self.search_at_once(&frame, parameters.search.longer_side.max(STILL_LONGER_SIDE_PX))?;
         self.tracker.end_all();
         self.tracker.begin_frame(Duration::ZERO, Duration::MAX);
         for sighting in sightings(gray, found)? {
@@ -231,29 +234,33 @@ impl FaceFinder {
                 self.unconfirmed.sort_by(|a, b| a.confidence.total_cmp(&b.confidence));
             }
         }
+        let FinderParameters { search, .. } = frame.parameters;
         let due = self.schedule.next(frame.gray, time, frame.parameters.search_rate())?;
-        if let (Due::Search { parts }, None) = (due, &self.running) {
-            match &frame.bgr {
-                Some(bgr) if parts > 1 => {
-                    let mut search = self.network.begin(bgr, frame.parameters.search.longer_side)?;
+        match (due, &frame.bgr) {
+            (Due::Nothing, _) => self.confirm(frame),
+            (Due::Search { parts }, Some(bgr)) if parts > 1 => {
+                if self.running.is_none() {
+                    let mut search = self.network.begin(bgr, search.longer_side)?;
                     search.advance(1.0 / f64::from(parts))?;
                     self.running = Some(Running { search, parts, parts_done: 1 });
                 }
-                _ => {
-                    self.unconfirmed.clear();
-                    let mut found = self.search_at_once(frame)?;
-                    found.retain(|face| !self.tracker.is_seen_at(&face.roi));
-                    return Ok(found);
-                }
+                self.confirm(frame)
+            }
+            (Due::Glance | Due::Search { .. }, _) => {
+                self.unconfirmed.clear();
+                let longer_side =
+                    if due == Due::Glance { glance_side_px(search.longer_side) } else { search.longer_side };
+                let mut found = self.search_at_once(frame, longer_side)?;
+                found.retain(|face| !self.tracker.is_seen_at(&face.roi));
+                Ok(found)
             }
         }
-        self.confirm(frame)
     }
 
-    fn search_at_once(&mut self, frame: &Searched) -> Result<Vec<Detection>, SearchError> {
+    fn search_at_once(&mut self, frame: &Searched, longer_side_px: i32) -> Result<Vec<Detection>, SearchError> {
         let FinderParameters { detector, search, .. } = frame.parameters;
         match &frame.bgr {
-            Some(bgr) => self.network.search(bgr, search.longer_side, search.min_confidence as f32),
+            Some(bgr) => self.network.search(bgr, longer_side_px, search.min_confidence as f32),
             None => Ok(self.cascades.detect(frame.gray, detector)?),
         }
     }
@@ -299,6 +306,11 @@ impl FinderParameters {
     fn search_rate(&self) -> f64 {
         if self.search.rate > 0.0 { self.search.rate } else { SearchParameters::default().rate }
     }
+}
+
+/// The longer side of the network's picture at a first glance, in pixels: with it, a frame takes no longer than others do.
+fn glance_side_px(longer_side_px: i32) -> i32 {
+    (longer_side_px * 3 / 5).max(MIN_GLANCE_SIDE_PX)
 }
 
 fn is_among(face: &Detection, faces: &[Detection]) -> bool {

@@ -91,6 +91,8 @@ pub enum SearchError {
 
 /// The network, and its execution plans for the sizes of pictures that it has searched lately.
 pub struct SearchNetwork {
+    /// What it was read from, for messages.
+    name: String,
     plans: Plans,
 }
 
@@ -120,8 +122,20 @@ impl SearchNetwork {
     /// [`ModelError`] where the bytes are not an ONNX file, where tract cannot run the network, or where its outputs are not
     /// CenterFace's four maps.
     pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self, ModelError> {
-        let plans = Plans::from_bytes(bytes).map_err(|problem| ModelError { name: name.to_owned(), problem })?;
-        Ok(Self { plans })
+        let refuse = |problem| ModelError { name: name.to_owned(), problem };
+        let mut plans = Plans::from_bytes(bytes).map_err(refuse)?;
+        plans.prepare(Size::new(WINDOW_PX, WINDOW_PX)).map_err(refuse)?;
+        Ok(Self { name: name.to_owned(), plans })
+    }
+
+    /// Gets ready for pictures of the size `picture` whose longer side is scaled to `longer_side_px`. Otherwise, the first search of
+    /// such a picture takes a moment longer.
+    ///
+    /// # Errors
+    /// [`ModelError`] where tract cannot run the network on such pictures.
+    pub fn prepare(&mut self, picture: Size, longer_side_px: i32) -> Result<(), ModelError> {
+        let prepared = self.plans.prepare(input_size(picture, longer_side_px));
+        prepared.map(|_| ()).map_err(|problem| ModelError { name: self.name.clone(), problem })
     }
 
     /// The faces in `bgr` (height x width, 8-bit, blue, green, red), from left to right. A part of a larger picture may be given.

@@ -11,7 +11,8 @@ use super::decode::{CELL_PX, CHANNELS, Maps};
 use crate::network::{ModelProblem, RunError, check_outputs, check_shape};
 use crate::panics::catch_panic;
 
-/// How many plans are kept. Each holds a copy of the weights, about 8 MB. A camera needs two: one for the image and one for windows.
+/// How many plans are kept. Each holds a copy of the weights, about 8 MB. A camera needs three: two for its frames and one
+/// for windows.
 /// A folder of photographs has more sizes, but making a plan takes about as long as running it.
 const MAX_PLANS: usize = 4;
 
@@ -51,24 +52,25 @@ impl Plans {
     /// Begins to run the network on a picture of this `size`: blue, green, red, row by row without padding. Its sides are multiples
     /// of 32.
     pub fn begin(&mut self, size: Size, bgr: &[Vec3b]) -> Result<Run, RunError> {
+        self.prepare(size).map_err(|problem| RunError::Tract(problem.to_string()))?.begin(bgr)
+    }
+
+    /// Makes the plan for pictures of this `size`, if there is none.
+    pub fn prepare(&mut self, size: Size) -> Result<Arc<Plan>, ModelProblem> {
         let plan = match self.plans.iter().position(|plan| plan.size == size) {
             Some(known) => self.plans.remove(known),
-            None => Arc::new(
-                catch_panic(|| Plan::new(&self.network, size))
-                    .map_err(RunError::Tract)?
-                    .map_err(|problem| RunError::Tract(problem.to_string()))?,
-            ),
+            None => Arc::new(catch_panic(|| Plan::new(&self.network, size)).map_err(ModelProblem::Unsupported)??),
         };
         if self.plans.len() == MAX_PLANS {
             self.plans.remove(0);
         }
         self.plans.push(Arc::clone(&plan));
-        plan.begin(bgr)
+        Ok(plan)
     }
 }
 
 /// The network for pictures of one size.
-struct Plan {
+pub(super) struct Plan {
     size: Size,
     network: Arc<TypedRunnableModel>,
     steps: Vec<Step>,
@@ -84,7 +86,7 @@ struct Step {
 }
 
 impl Plan {
-    fn new(network: &InferenceModel, size: Size) -> Result<Self, ModelProblem> {
+    pub fn new(network: &InferenceModel, size: Size) -> Result<Self, ModelProblem> {
         let unsupported = |error: TractError| ModelProblem::Unsupported(format!("{error:#}"));
         let [width, height] = [size.width, size.height].map(|side| side as usize);
         let shape = [1, 3, height, width];
@@ -102,6 +104,15 @@ impl Plan {
         let network = network.into_runnable().map_err(unsupported)?;
         let steps = steps(&network).map_err(unsupported)?;
         Ok(Self { size, network, steps })
+    }
+
+    /// The largest share of a run that one operator takes, which cannot be divided.
+    #[cfg(test)]
+    pub fn largest_step(&self) -> f64 {
+        self.steps
+            .iter()
+            .scan(0.0, |before, step| Some(step.done - std::mem::replace(before, step.done)))
+            .fold(0.0, f64::max)
     }
 
     fn begin(self: &Arc<Self>, bgr: &[Vec3b]) -> Result<Run, RunError> {
@@ -212,7 +223,7 @@ impl Run {
 }
 
 /// Parses the file. Its input size and output sizes are examples of PyTorch's export: the network takes any size.
-fn read(bytes: &[u8]) -> Result<InferenceModel, ModelProblem> {
+pub(super) fn read(bytes: &[u8]) -> Result<InferenceModel, ModelProblem> {
     let not_onnx = |error: TractError| ModelProblem::NotOnnx(format!("{error:#}"));
     let onnx = tract_onnx::onnx().with_ignore_output_shapes(true).with_ignore_value_info(true);
     let proto = onnx.proto_model_for_read(&mut &*bytes).map_err(not_onnx)?;
