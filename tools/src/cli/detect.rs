@@ -109,7 +109,7 @@ impl Detection<'_> {
             {
                 Ok((scene, bgr)) => {
                     self.print(file, number, &bgr, &scene.faces)?;
-                    self.annotate(file, (!is_image).then_some(number), bgr, &scene.faces)?;
+                    self.annotate(file, (!is_image).then_some(number), bgr, &scene)?;
                     for failure in &scene.failures {
                         self.fail(&anyhow!("{} frame {number}: {failure}", file.display()));
                     }
@@ -143,15 +143,9 @@ impl Detection<'_> {
         Ok(())
     }
 
-    fn annotate(
-        &mut self,
-        file: &Path,
-        number: Option<u64>,
-        mut bgr: Mat,
-        faces: &[FaceAttributes],
-    ) -> anyhow::Result<()> {
+    fn annotate(&mut self, file: &Path, number: Option<u64>, mut bgr: Mat, scene: &Scene) -> anyhow::Result<()> {
         let Some(folder) = &self.args.annotate else { return Ok(()) };
-        draw_faces(&mut bgr, faces)?;
+        draw_faces(&mut bgr, &scene.faces, scene.time)?;
         let stem = file.file_stem().unwrap_or_default().to_string_lossy();
         let stem = number.map_or_else(|| stem.to_string(), |number| format!("{stem}_{number:06}"));
         let names = (1..).map(|n| if n == 1 { format!("{stem}_faces.png") } else { format!("{stem}_faces_{n}.png") });
