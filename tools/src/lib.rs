@@ -10,3 +10,4 @@ pub mod parameters;
 pub mod report;
 pub mod source;
 pub mod task;
+pub mod timeline;
