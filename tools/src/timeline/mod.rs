@@ -58,11 +58,6 @@ impl Timeline {
         self.scenes += 1;
     }
 
-    /// The number of frames.
-    pub fn len(&self) -> u64 {
-        self.scenes
-    }
-
     /// Whether there was no frame.
     pub fn is_empty(&self) -> bool {
         self.scenes == 0
@@ -158,6 +153,6 @@ mod tests {
         };
         assert_eq!(ids_of(3), (vec![b, c, a], 1));
         assert_eq!(ids_of(9), (vec![b, c, a, d], 0));
-        assert_eq!((timeline.len(), timeline.duration()), (4, Duration::from_secs(3)));
+        assert_eq!((timeline.is_empty(), timeline.duration()), (false, Duration::from_secs(3)));
     }
 }
