@@ -63,8 +63,8 @@ pub fn plot_timeline(timeline: &Timeline, title: &str, path: &Path) -> Result<()
     let footer = match (people.len(), left_out) {
         (0, _) => "no face was found".to_owned(),
         (_, 0) => String::new(),
-        (_, 1) => "1 more person is left out, who was followed for a shorter time".to_owned(),
-        (_, left_out) => format!("{left_out} more people are left out, who were followed for a shorter time"),
+        (_, 1) => "1 more person is left out; shown are those who were followed longest".to_owned(),
+        (_, left_out) => format!("{left_out} more people are left out; shown are those who were followed longest"),
     };
     plot(path, WIDTH_PX, height, |root| {
         let title = format!("{title}: what holds (thick, and its label above), and for each picture (pale)");
