@@ -110,38 +110,34 @@ fn a_video_is_numbered_and_its_face_keeps_its_id() {
     assert!(lines.iter().all(|line| line["faces"][0]["id"] == "face1"), "{lines:?}");
 }
 
-/// A man who signs, in a real recording.
+/// A real recording of a man who signs.
 fn signing() -> PathBuf {
     repository_file("tests/data/signing.mkv")
 }
 
 #[test]
-fn a_person_in_a_real_recording_is_found_and_followed() {
-    let assert = run([OsStr::new("detect"), OsStr::new("--json"), signing().as_os_str()]).code(0);
-    let lines = json_lines(&assert);
+fn a_person_in_a_real_recording_is_found_followed_and_plotted() {
+    let folder = tempfile::tempdir().unwrap();
+    let plot = folder.path().join("plot.png");
+    let args = ["detect".into(), "--json".into(), "--plot".into(), plot.clone(), signing()];
+    let lines = json_lines(&run(args).code(0));
     assert_eq!(lines.len(), 47);
     let faces: Vec<_> = lines.iter().map(|line| line["faces"].as_array().unwrap()).collect();
     let with_a_face = faces.iter().filter(|faces| !faces.is_empty()).count();
     assert!(with_a_face >= 45, "a face in {with_a_face} of 47 frames");
     let ids: HashSet<_> = faces.into_iter().flatten().map(|face| face["id"].as_str().unwrap()).collect();
     assert!(ids.len() <= 2, "{ids:?}");
-}
 
-#[test]
-fn a_plot_shows_what_was_answered_over_time() {
-    let folder = tempfile::tempdir().unwrap();
-    let plot = folder.path().join("plot.png");
-    run([OsStr::new("detect"), OsStr::new("--plot"), plot.as_os_str(), signing().as_os_str()]).code(0);
     let plot = read_bgr(&plot).unwrap();
     // A panel for each person, one below the other.
     assert!(plot.cols() == 1200 && plot.rows() > 600, "{:?}", plot.size());
-    // Blue for woman and red for man, as in annotated pictures; each probability is above or below the other one.
-    let has_color = |columns: std::ops::Range<i32>, bgr: [u8; 3]| {
+    // Blue for woman and red for man, as in annotated pictures: curves, and their legend to the right.
+    let colored_pixels = |columns: std::ops::Range<i32>, bgr: [u8; 3]| {
         let pixels = columns.flat_map(|x| (0..plot.rows()).map(move |y| (x, y)));
         pixels.filter(|(x, y)| plot.at_2d::<Vec3b>(*y, *x).unwrap().0 == bgr).count()
     };
     for color in [[255, 80, 0], [0, 0, 230]] {
-        let [curve, legend] = [100..1060, 1060..1200].map(|columns| has_color(columns, color));
+        let [curve, legend] = [100..1060, 1060..1200].map(|columns| colored_pixels(columns, color));
         assert!(curve > 1000 && legend > 20, "{curve} and {legend} pixels of {color:?}");
     }
 }
