@@ -1,38 +1,60 @@
 //! Draws what was found into a picture, coloured as in Figure 1 of Arriaga et al. (2017): woman blue, man red.
 
+use std::time::Duration;
+
 use opencv::core::{Mat, Point, Scalar, Size};
-use opencv::imgproc::{self, put_text, rectangle};
+use opencv::imgproc::{self, circle, put_text, rectangle};
 use opencv::prelude::*;
 
 use super::caption::caption_place;
+use super::dashes::dashed_box;
 use crate::attributes::{Attribute, Estimate, FaceAttributes, Gender};
-use crate::faces::BoundingBox;
+use crate::faces::{BoundingBox, Landmarks};
 
 const FONT: i32 = imgproc::FONT_HERSHEY_SIMPLEX;
 /// Blank pixels around a line of text, at a text scale of 1.
 const PADDING_PX: f64 = 6.0;
 
-/// Draws a box and its labels for each face into `bgr` (height x width, 8-bit, blue, green, red).
+/// Draws a box, its landmarks and its labels for each face into `bgr` (height x width, 8-bit, blue, green, red).
 ///
-/// The labels cover neither their own face nor other ones, as far as the image has room: see [`caption_place`].
+/// The labels say the face's id, for how long it is followed at `time`, the time of this frame, and what holds about it. The box
+/// of a face that is not seen in this frame is dashed, as its place is predicted. The labels cover neither their own face nor other ones, as far as the image has room: see [`caption_place`].
 ///
 /// # Errors
 /// Only those of OpenCV.
-pub fn draw_faces(bgr: &mut Mat, faces: &[FaceAttributes]) -> opencv::Result<()> {
+pub fn draw_faces(bgr: &mut Mat, faces: &[FaceAttributes], time: Duration) -> opencv::Result<()> {
     let image = bgr.size()?;
     let scale = text_scale(image);
     for face in faces {
-        rectangle(bgr, face.roi.into(), color_of(face), line_px(scale), imgproc::LINE_8, 0)?;
+        let (color, line_px) = (color_of(face), line_px(scale));
+        if face.seen {
+            rectangle(bgr, face.roi.into(), color, line_px, imgproc::LINE_8, 0)?;
+        } else {
+            dashed_box(bgr, face.roi, color, line_px)?;
+        }
+        if let Some(landmarks) = &face.landmarks {
+            draw_landmarks(bgr, landmarks, color, line_px)?;
+        }
     }
     // After all boxes, so that no line of a box crosses a text.
     let mut captions_placed = Vec::new();
     for (position, face) in faces.iter().enumerate() {
-        let caption = Caption::new(lines_of(face), scale)?;
+        let caption = Caption::new(lines_of(face, time), scale)?;
         let other_faces = faces.iter().enumerate().filter(|(other, _)| *other != position).map(|(_, other)| other.roi);
         let others: Vec<_> = other_faces.chain(captions_placed.iter().copied()).collect();
         let place = caption_place(image, caption.size, &face.roi, &others);
         caption.draw(bgr, place, color_of(face))?;
         captions_placed.push(place);
+    }
+    Ok(())
+}
+
+/// Draws a dot for each point that lies in the image.
+fn draw_landmarks(bgr: &mut Mat, landmarks: &Landmarks, color: Scalar, radius_px: i32) -> opencv::Result<()> {
+    let (columns, rows) = (0.0..bgr.cols() as f32, 0.0..bgr.rows() as f32);
+    for (x, y) in landmarks.0.into_iter().filter(|(x, y)| columns.contains(x) && rows.contains(y)) {
+        let point = Point::new(x.round() as i32, y.round() as i32);
+        circle(bgr, point, radius_px, color, imgproc::FILLED, imgproc::LINE_AA, 0)?;
     }
     Ok(())
 }
@@ -59,9 +81,19 @@ fn color_of(face: &FaceAttributes) -> Scalar {
 }
 
 /// What the caption of a face says, top first.
-fn lines_of(face: &FaceAttributes) -> Vec<String> {
-    let lines = [Some(face.id.to_string()), face.emotion.as_ref().map(answer), face.gender.as_ref().map(answer)];
+fn lines_of(face: &FaceAttributes, time: Duration) -> Vec<String> {
+    let id = format!("{}{}", face.id, how_long(time.saturating_sub(face.followed_since)));
+    let lines = [Some(id), face.emotion.as_ref().map(answer), face.gender.as_ref().map(answer)];
     lines.into_iter().flatten().collect()
+}
+
+/// For how long a face is followed, in whole seconds or minutes; nothing in its first second.
+fn how_long(followed: Duration) -> String {
+    match followed.as_secs() {
+        0 => String::new(),
+        seconds @ 1..60 => format!(" {seconds} s"),
+        seconds => format!(" {} min", seconds / 60),
+    }
 }
 
 fn answer<A: Attribute>(estimate: &Estimate<A>) -> String {
@@ -116,25 +148,33 @@ mod tests {
 
     const GRAY: Vec3b = opencv::core::VecN([90; 3]);
 
+    /// When the pictures are taken.
+    const NOW: Duration = Duration::from_secs(48);
+
+    fn face(ids: &FaceIds, roi: BoundingBox) -> FaceAttributes {
+        FaceAttributes {
+            id: ids.next_id(),
+            roi,
+            seen: true,
+            followed_since: Duration::from_millis(1500),
+            confidence: 1.0,
+            landmarks: None,
+            emotion: Some(Estimate::<Emotion>::from_probabilities(vec![0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0], 0.5)),
+            gender: Some(Estimate::from_probabilities(vec![1.0, 0.0], 0.5)),
+            raw: RawEstimates::default(),
+        }
+    }
+
     /// The picture of `width` x `height` pixels with a box and the longest caption for each face.
     fn drawn(width: i32, height: i32, boxes: &[BoundingBox]) -> Mat {
         let ids = FaceIds::of_camera(0);
-        let faces: Vec<_> = boxes
-            .iter()
-            .map(|roi| FaceAttributes {
-                id: ids.next_id(),
-                roi: *roi,
-                seen: true,
-                followed_since: Duration::ZERO,
-                confidence: 1.0,
-                landmarks: None,
-                emotion: Some(Estimate::<Emotion>::from_probabilities(vec![0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0], 0.5)),
-                gender: Some(Estimate::from_probabilities(vec![1.0, 0.0], 0.5)),
-                raw: RawEstimates::default(),
-            })
-            .collect();
+        let faces: Vec<_> = boxes.iter().map(|roi| face(&ids, *roi)).collect();
+        drawn_faces(width, height, &faces)
+    }
+
+    fn drawn_faces(width: i32, height: i32, faces: &[FaceAttributes]) -> Mat {
         let mut bgr = Mat::new_rows_cols_with_default(height, width, CV_8UC3, Scalar::all(90.0)).unwrap();
-        draw_faces(&mut bgr, &faces).unwrap();
+        draw_faces(&mut bgr, faces, NOW).unwrap();
         bgr
     }
 
@@ -148,6 +188,50 @@ mod tests {
     /// What the line of a box encloses.
     fn inside(face: BoundingBox) -> BoundingBox {
         BoundingBox { x: face.x + 3, y: face.y + 3, width: face.width - 6, height: face.height - 6 }
+    }
+
+    #[test]
+    fn captions_say_for_how_long_a_face_is_followed_and_what_holds() {
+        let ids = FaceIds::of_camera(1);
+        let mut face = face(&ids, BoundingBox::of_image(70, 90));
+        face.raw.emotion = Some(Estimate::from_probabilities(vec![1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0], 0.5));
+        assert_eq!(lines_of(&face, NOW), ["camera2_face1 46 s", "surprise 100%", "woman 100%"]);
+        let id_at =
+            |seconds: f64| lines_of(&face, face.followed_since + Duration::from_secs_f64(seconds)).swap_remove(0);
+        let ids = [0.0, 0.99, 1.0, 59.9, 60.0, 3599.0].map(id_at);
+        let expected = ["", "", " 1 s", " 59 s", " 1 min", " 59 min"];
+        assert_eq!(ids, expected.map(|how_long| format!("camera2_face1{how_long}")));
+        // A face may be newer than the time to which it is drawn.
+        assert_eq!(lines_of(&face, Duration::ZERO)[0], "camera2_face1");
+    }
+
+    #[test]
+    fn the_box_of_a_predicted_face_is_dashed() {
+        let ids = FaceIds::of_camera(0);
+        let roi = BoundingBox { x: 40, y: 120, width: 110, height: 80 };
+        let seen = face(&ids, roi);
+        let predicted = FaceAttributes { seen: false, ..seen.clone() };
+        let left_edge = |face| {
+            let picture = drawn_faces(400, 300, &[face]);
+            drawn_pixels(&picture, BoundingBox { width: 1, ..roi })
+        };
+        assert_eq!(left_edge(seen), 80);
+        let dashed = left_edge(predicted);
+        assert!((35..60).contains(&dashed), "{dashed} of 80 pixels");
+    }
+
+    #[test]
+    fn landmarks_are_dots_and_those_outside_the_image_are_left_out() {
+        let ids = FaceIds::of_camera(0);
+        let roi = BoundingBox { x: 40, y: 120, width: 110, height: 80 };
+        let points = [(60.2, 140.0), (119.7, 145.0), (90.0, f32::NAN), (-3e9, 170.0), (110.0, 3e9)];
+        let picture =
+            drawn_faces(400, 300, &[FaceAttributes { landmarks: Some(Landmarks(points)), ..face(&ids, roi) }]);
+        let is_drawn = |x, y| *picture.at_2d::<Vec3b>(y, x).unwrap() != GRAY;
+        assert!(is_drawn(60, 140) && is_drawn(120, 145));
+        let dots = drawn_pixels(&picture, inside(roi));
+        assert!((2..40).contains(&dots), "{dots} pixels");
+        assert!(!is_drawn(90, 0) && !is_drawn(0, 170) && !is_drawn(110, 299));
     }
 
     #[test]

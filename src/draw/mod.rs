@@ -1,6 +1,7 @@
 //! Everything that draws: boxes and labels over a frame, saliency, contact sheets.
 
 mod caption;
+mod dashes;
 mod explanation;
 mod faces;
 mod saliency;

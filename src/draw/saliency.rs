@@ -210,19 +210,21 @@ mod tests {
 
     #[test]
     fn the_overlay_of_a_tilted_face_is_tilted() {
-        // Seen from the middle of the square, the pixel is to the upper right. Turned by 90 degrees, it is to the lower right.
         let square = BoundingBox { x: 4, y: 3, width: 12, height: 12 };
-        let mut bgr = Mat::new_rows_cols_with_default(19, 23, Vec3b::opencv_type(), core::Scalar::all(90.0)).unwrap();
-        draw_saliency(&mut bgr, square, std::f32::consts::FRAC_PI_2, &one_pixel(1.0)).unwrap();
-        let is_drawn = |row, column| bgr.at_2d::<Vec3b>(row, column).unwrap()[2] > 150;
-        let drawn: Vec<_> = (0..19)
-            .flat_map(|row| (0..23).map(move |column| (row, column)))
-            .filter(|(row, column)| is_drawn(*row, *column))
-            .collect();
-        assert!(!drawn.is_empty());
-        // Row 3 to 6 and columns 8 to 10 of the square become columns 5 to 8 from the right, and rows 8 to 10.
-        for (row, column) in drawn {
-            assert!((11..14).contains(&row) && (9..13).contains(&column), "row {row}, column {column}");
+        let overlay = |roll| {
+            let mut bgr =
+                Mat::new_rows_cols_with_default(19, 23, Vec3b::opencv_type(), core::Scalar::all(90.0)).unwrap();
+            draw_saliency(&mut bgr, square, roll, &one_pixel(1.0)).unwrap();
+            bgr
+        };
+        let [upright, tilted] = [0.0, std::f32::consts::FRAC_PI_2].map(overlay);
+        let pixel = |picture: &Mat, row, column| *picture.at_2d::<Vec3b>(square.y + row, square.x + column).unwrap();
+        // The pixel that matters is at the upper right, and at the lower right of a face whose right side is lower.
+        assert!(pixel(&upright, 4, 9)[2] > 170 && pixel(&tilted, 9, 7)[2] > 170 && pixel(&tilted, 3, 7)[2] < 100);
+        for (row, column) in (0..12).flat_map(|row| (0..12).map(move |column| (row, column))) {
+            let (before, after) = (pixel(&upright, row, column), pixel(&tilted, column, 11 - row));
+            let differ = before.0.iter().zip(after.0).any(|(before, after)| before.abs_diff(after) > 2);
+            assert!(!differ, "row {row}, column {column}: {before:?} and {after:?}");
         }
     }
 

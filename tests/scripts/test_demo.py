@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import termios
+from pathlib import Path
 
 import pytest
 from conftest import DEADLINE_SECS, ROOT, write_program
@@ -37,6 +38,7 @@ os.write(1, b"node got %s\\n" % signal.Signals(number).name.encode())
 """
 
 CAMERA = """#!/bin/sh
+echo "camera options: $* ."
 echo "camera $$"
 exec sleep infinity
 """
@@ -110,8 +112,8 @@ def start_demo(package, mark, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     monkeypatch.setenv(mark.variable, mark.value)
 
-    def start(stdin=subprocess.DEVNULL, **options):
-        return Demo([package / "scripts" / "demo"], mark, stdin=stdin, **options)
+    def start(*arguments, stdin=subprocess.DEVNULL, **options):
+        return Demo([package / "scripts" / "demo", *arguments], mark, stdin=stdin, **options)
 
     return start
 
@@ -184,6 +186,23 @@ def test_ctrl_c_in_a_terminal(start_demo):
     assert demo.output.count("node got") == demo.output.count("node got SIGINT") == 1
     os.close(terminal)
     os.close(controller)
+
+
+@pytest.mark.parametrize("option", ["--picture", "--video", "--camera", None])
+def test_the_camera_shows_what_is_asked_for(start_demo, package, option):
+    # By default, a video that comes with the package beside the portrait.
+    clip = Path("tests", "data", "signing.mkv")
+    file = package / "Cargo.toml"
+    arguments, options = {
+        "--camera": (["--camera", "2"], "--camera 2"),
+        None: ([], f"--beside {package / clip}"),
+    }.get(option, ([option, file], f"{option} {file}"))
+    assert (ROOT / clip).is_file()
+    demo = start_demo(*arguments)
+    demo.wait_for(*PROGRAMS)
+    demo.process.send_signal(signal.SIGTERM)
+    assert demo.wait() == 0
+    assert f"camera options: {options} .\n" in demo.output
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

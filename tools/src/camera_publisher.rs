@@ -1,4 +1,4 @@
-//! Publishes images like a camera driver: from a camera, a video file, or a moving picture.
+//! Publishes images like a camera driver: from a camera, a video file, or a moving picture, alone or with a video beside it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use clap::Parser;
 use face_attributes_tools::moving_picture::MovingPicture;
+use face_attributes_tools::side_by_side::SideBySide;
 use face_attributes_tools::source::{Source, read_bgr};
 use opencv::core::{Mat, Size, Vector};
 use opencv::imgcodecs::{IMREAD_COLOR, imdecode};
@@ -36,6 +37,9 @@ struct Args {
     /// Picture that is moved, instead of the built-in portrait.
     #[arg(long, value_name = "FILE")]
     picture: Option<PathBuf>,
+    /// Video file that is repeated in the right half of each frame; the moving picture is in the left half.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["camera", "video"])]
+    beside: Option<PathBuf>,
     /// Images per second; a camera may give fewer.
     #[arg(long, default_value_t = 30.0)]
     rate: f64,
@@ -113,7 +117,12 @@ fn open(args: &Args) -> anyhow::Result<Box<dyn Iterator<Item = anyhow::Result<Ma
         return Ok(Box::new(Source::open(&file)?.map(|picture| Ok(picture?.bgr))));
     }
     let picture = args.picture.as_deref().map_or_else(portrait, |file: &Path| Ok(read_bgr(file)?))?;
-    let frames = MovingPicture::new(picture, Size::new(args.width, args.height));
+    let size = Size::new(args.width, args.height);
+    if let Some(video) = &args.beside {
+        ensure!(size.width > 1, "--beside needs a --width of at least 2");
+        return Ok(Box::new(SideBySide::new(&picture, video, size)?.map(|frame| Ok(frame?))));
+    }
+    let frames = MovingPicture::new(picture, size);
     Ok(Box::new(frames.map(|frame| Ok(frame?))))
 }
 

@@ -8,5 +8,7 @@ pub mod moving_picture;
 pub mod occlusion;
 pub mod parameters;
 pub mod report;
+pub mod side_by_side;
 pub mod source;
 pub mod task;
+pub mod timeline;

@@ -47,7 +47,7 @@ impl AnnotatedImages {
     /// Those of OpenCV and of DDS.
     pub fn publish(&self, observation: &Observation, mut bgr: Mat) -> anyhow::Result<()> {
         let Observation { received, scene, .. } = observation;
-        draw_faces(&mut bgr, &scene.faces)?;
+        draw_faces(&mut bgr, &scene.faces, scene.time)?;
         let message = bgr_image(received.image.header.clone(), &bgr)?;
         self.in_order.pass(received.sequence, || self.publisher.publish(&message)).unwrap_or(Ok(()))?;
         Ok(())

@@ -1,5 +1,9 @@
 //! `face_attributes detect`.
 
+use std::collections::HashSet;
+
+use opencv::core::Vec3b;
+
 use super::*;
 
 #[test]
@@ -106,6 +110,79 @@ fn a_video_is_numbered_and_its_face_keeps_its_id() {
     assert!(lines.iter().all(|line| line["faces"][0]["id"] == "face1"), "{lines:?}");
 }
 
+/// A real recording of a man who signs.
+fn signing() -> PathBuf {
+    repository_file("tests/data/signing.mkv")
+}
+
+#[test]
+fn a_person_in_a_real_recording_is_found_followed_and_plotted() {
+    let folder = tempfile::tempdir().unwrap();
+    let plot = folder.path().join("plot.png");
+    let args = ["detect".into(), "--json".into(), "--plot".into(), plot.clone(), signing()];
+    let lines = json_lines(&run(args).code(0));
+    assert_eq!(lines.len(), 47);
+    let faces: Vec<_> = lines.iter().map(|line| line["faces"].as_array().unwrap()).collect();
+    let with_a_face = faces.iter().filter(|faces| !faces.is_empty()).count();
+    assert!(with_a_face >= 45, "a face in {with_a_face} of 47 frames");
+    let ids: HashSet<_> = faces.into_iter().flatten().map(|face| face["id"].as_str().unwrap()).collect();
+    assert!(ids.len() <= 2, "{ids:?}");
+
+    let plot = read_bgr(&plot).unwrap();
+    // A panel for each person, one below the other.
+    assert!(plot.cols() == 1200 && plot.rows() > 600, "{:?}", plot.size());
+    // Blue for woman and red for man, as in annotated pictures: curves, and their legend to the right.
+    let colored_pixels = |columns: std::ops::Range<i32>, bgr: [u8; 3]| {
+        let pixels = columns.flat_map(|x| (0..plot.rows()).map(move |y| (x, y)));
+        pixels.filter(|(x, y)| plot.at_2d::<Vec3b>(*y, *x).unwrap().0 == bgr).count()
+    };
+    for color in [[255, 80, 0], [0, 0, 230]] {
+        let [curve, legend] = [100..1060, 1060..1200].map(|columns| colored_pixels(columns, color));
+        assert!(curve > 1000 && legend > 20, "{curve} and {legend} pixels of {color:?}");
+    }
+}
+
+#[test]
+fn a_plot_that_cannot_be_drawn_is_wrong_usage() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let cases = [
+        (file("a.png"), vec![portrait()], "astronaut.jpg is a still picture, which has no time axis"),
+        (file("a.png"), vec![signing(), signing()], "--plot takes one video file, got 2 inputs"),
+        (file("a.png"), vec![folder.path().to_owned()], "is a folder"),
+        (file("a.png"), vec!["/dev/null".into()], "/dev/null has no end"),
+        (file("no/a.png"), vec![signing()], "no/a.png: there is no folder"),
+        (file("a.txt"), vec![signing()], "a.txt: its ending is not that of a picture"),
+        (folder.path().to_owned(), vec![signing()], "it is a folder"),
+    ];
+    for (plot, inputs, reason) in cases {
+        let args = ["detect".into(), "--plot".into(), plot].into_iter().chain(inputs);
+        let assert = run(args).code(2);
+        assert!(stderr(&assert).contains(reason), "{reason} is not in: {}", stderr(&assert));
+        assert_eq!(stdout(&assert), "");
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_video_of_one_picture_cannot_be_plotted() {
+    let folder = tempfile::tempdir().unwrap();
+    let video = write_video(&folder, 1);
+    let plot = folder.path().join("plot.png");
+    let assert = run([OsStr::new("detect"), OsStr::new("--plot"), plot.as_os_str(), video.as_os_str()]).code(1);
+    assert!(stderr(&assert).contains("moving.avi: nothing to plot"), "{}", stderr(&assert));
+    assert!(!plot.exists());
+}
+
+#[test]
+fn a_missing_video_is_not_plotted() {
+    let folder = tempfile::tempdir().unwrap();
+    let plot = folder.path().join("plot.png");
+    let assert = run([OsStr::new("detect"), OsStr::new("--plot"), plot.as_os_str(), OsStr::new("no.mkv")]).code(1);
+    assert!(stderr(&assert).contains("no.mkv"), "{}", stderr(&assert));
+    assert!(!plot.exists());
+}
+
 #[test]
 fn annotated_pictures_of_the_same_name_are_all_written() {
     let folder = tempfile::tempdir().unwrap();
@@ -121,7 +198,7 @@ fn annotated_pictures_of_the_same_name_are_all_written() {
         assert_eq!(annotated.size().unwrap(), original.size().unwrap());
         // The upper left corner of the face's box; the corner of the picture is as it was.
         let changed = |x: i32, y: i32| {
-            let [before, after] = [&original, &annotated].map(|picture| picture.at_2d::<opencv::core::Vec3b>(y, x));
+            let [before, after] = [&original, &annotated].map(|picture| picture.at_2d::<Vec3b>(y, x));
             before.unwrap() != after.unwrap()
         };
         assert!((0..512).any(|y| (0..512).any(|x| changed(x, y))) && !changed(0, 0), "{name}");
