@@ -104,7 +104,7 @@ fn a_missed_face_is_predicted_where_its_motion_leads_and_says_so() {
     for rate_hz in RATES_HZ {
         let detected = |secs: f64| {
             let face = at(100 + (80.0 * secs) as i32 + jitter(secs), 90);
-            if secs < 1.0 || secs > 1.3 { vec![face] } else { vec![] }
+            if (1.0..=1.3).contains(&secs) { vec![] } else { vec![face] }
         };
         for (n, faces) in follow(rate_hz, 2.0, detected).iter().enumerate() {
             let secs = n as f64 / rate_hz;

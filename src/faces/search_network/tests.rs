@@ -204,17 +204,13 @@ fn a_file_that_is_not_the_network_is_refused_by_its_name() {
 #[test]
 fn a_damaged_graph_is_refused() {
     let proto = ModelProto::decode(BUILT_IN).unwrap();
-    let damage: [(&str, fn(&mut ModelProto)); 4] = [
+    type Damage = fn(&mut ModelProto);
+    let damage: [(&str, Damage); 4] = [
         ("the map of sizes has shape", |proto| proto.graph.as_mut().unwrap().output.swap(1, 3)),
         ("no node makes the output", |proto| proto.graph.as_mut().unwrap().output[0].name = "elsewhere".to_owned()),
         ("its heat map has the value", |proto| {
             let nodes = &mut proto.graph.as_mut().unwrap().node;
-            nodes.retain(|node| node.op_type != "Sigmoid" || node.output[0] != "537");
-            let graph = proto.graph.as_mut().unwrap();
-            let sigmoid = ModelProto::decode(BUILT_IN).unwrap().graph.unwrap().node.into_iter();
-            let mut sigmoid = sigmoid.into_iter().find(|node| node.op_type == "Sigmoid").unwrap();
-            sigmoid.op_type = "Neg".to_owned();
-            graph.node.push(sigmoid);
+            nodes.iter_mut().find(|node| node.output[0] == "537").unwrap().op_type = "Neg".to_owned();
         }),
         ("tract cannot run it", |proto| {
             let nodes = &mut proto.graph.as_mut().unwrap().node;
