@@ -235,7 +235,7 @@ impl FaceFinder {
             }
         }
         let FinderParameters { search, .. } = frame.parameters;
-        let due = self.schedule.next(frame.gray, time, frame.parameters.search_rate())?;
+        let due = self.schedule.next(frame.gray, time, frame.parameters.search_rate(), self.tracker.is_empty())?;
         match (due, &frame.bgr) {
             (Due::Nothing, _) => self.confirm(frame),
             (Due::Search { parts }, Some(bgr)) if parts > 1 => {

@@ -46,14 +46,15 @@ pub struct Schedule {
 
 impl Schedule {
     /// What is due in the frame at `time`, if `rate` searches per second are wanted. To be called once per frame. `gray` is height x
-    /// width, 8-bit, one channel.
+    /// width, 8-bit, one channel. Where `is_nobody_known`, another scene is searched sooner. Otherwise a cut loses the known faces, and
+    /// whoever knows of that calls [`Schedule::hurry`].
     ///
     /// # Errors
     /// Only those of OpenCV.
-    pub fn next(&mut self, gray: &Mat, time: Duration, rate: f64) -> opencv::Result<Due> {
+    pub fn next(&mut self, gray: &Mat, time: Duration, rate: f64, is_nobody_known: bool) -> opencv::Result<Due> {
         let scene = scene_of(gray)?;
         if let Some(before) = self.scene.replace(scene.clone()) {
-            self.is_urgent |= has_changed(&before, &scene)?;
+            self.is_urgent |= is_nobody_known && has_changed(&before, &scene)?;
         }
         let since = |earlier: Option<Duration>| earlier.and_then(|earlier| time.checked_sub(earlier));
         let step = since(self.last_frame.replace(time)).map(|step| step.as_secs_f64());
@@ -122,7 +123,7 @@ mod tests {
         numbers: std::ops::Range<u32>,
         scene: impl Fn(u32) -> Mat,
     ) -> Vec<Due> {
-        numbers.map(|n| schedule.next(&scene(n), secs(f64::from(n) / rate_hz), 3.0).unwrap()).collect()
+        numbers.map(|n| schedule.next(&scene(n), secs(f64::from(n) / rate_hz), 3.0, true).unwrap()).collect()
     }
 
     /// The numbers of the frames in which something is due.
@@ -172,7 +173,7 @@ mod tests {
     fn after_a_pause_the_frame_is_searched_at_once_and_where_time_goes_back_there_is_a_glance() {
         let mut schedule = Schedule::default();
         dues(&mut schedule, 30.0, 0..8, |_| scene(20, 60.0));
-        assert_eq!(schedule.next(&scene(20, 60.0), secs(1.0), 3.0).unwrap(), Due::Search { parts: 1 });
-        assert_eq!(schedule.next(&scene(20, 60.0), secs(0.2), 3.0).unwrap(), Due::Glance);
+        assert_eq!(schedule.next(&scene(20, 60.0), secs(1.0), 3.0, true).unwrap(), Due::Search { parts: 1 });
+        assert_eq!(schedule.next(&scene(20, 60.0), secs(0.2), 3.0, true).unwrap(), Due::Glance);
     }
 }

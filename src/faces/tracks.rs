@@ -216,6 +216,11 @@ impl Tracker {
         missed.collect()
     }
 
+    /// Whether no face is known.
+    pub fn is_empty(&self) -> bool {
+        self.tracks.is_empty()
+    }
+
     /// Where the faces of all tracks should be. The squares may leave the image.
     pub fn places(&self) -> Vec<BoundingBox> {
         self.tracks.iter().map(|track| track.motion.square()).collect()

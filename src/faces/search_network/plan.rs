@@ -1,11 +1,12 @@
 //! Runs CenterFace in tract, with one execution plan for each size of picture. A run can pause between two operators.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use opencv::core::{Size, Vec3b};
 use tract_onnx::prelude::tract_ndarray::Axis;
 use tract_onnx::prelude::*;
-use tract_onnx::tract_core::internal::{Cost, OutletId, TypedSimpleState};
+use tract_onnx::tract_core::internal::{OutletId, TypedSimpleState};
 
 use super::decode::{CELL_PX, CHANNELS, Maps};
 use crate::network::{ModelProblem, RunError, check_outputs, check_shape};
@@ -79,14 +80,24 @@ pub(super) struct Plan {
 /// An operator of the network.
 struct Step {
     node: usize,
-    /// The share of the run that is done after this step, 0 to 1, by the number of multiplications.
+    /// The share of a run's time that has passed after this step, 0 to 1.
     done: f64,
     /// The nodes whose values no later step reads.
     read_last: Vec<usize>,
 }
 
+impl Step {
+    fn run(&self, state: &mut TypedSimpleState) -> TractResult<()> {
+        state.compute_one(self.node)?;
+        for node in &self.read_last {
+            state.turn_state.values[*node] = None;
+        }
+        Ok(())
+    }
+}
+
 impl Plan {
-    pub fn new(network: &InferenceModel, size: Size) -> Result<Self, ModelProblem> {
+    fn new(network: &InferenceModel, size: Size) -> Result<Self, ModelProblem> {
         let unsupported = |error: TractError| ModelProblem::Unsupported(format!("{error:#}"));
         let [width, height] = [size.width, size.height].map(|side| side as usize);
         let shape = [1, 3, height, width];
@@ -103,16 +114,28 @@ impl Plan {
         }
         let network = network.into_runnable().map_err(unsupported)?;
         let steps = steps(&network).map_err(unsupported)?;
-        Ok(Self { size, network, steps })
+        let mut plan = Self { size, network, steps };
+        plan.time_steps().map_err(ModelProblem::Trial)?;
+        Ok(plan)
     }
 
-    /// The largest share of a run that one operator takes, which cannot be divided.
-    #[cfg(test)]
-    pub fn largest_step(&self) -> f64 {
-        self.steps
-            .iter()
-            .scan(0.0, |before, step| Some(step.done - std::mem::replace(before, step.done)))
-            .fold(0.0, f64::max)
+    /// Measures the steps on a black picture, so that the parts of a run take about the same time. What a run finds does not depend on
+    /// it.
+    fn time_steps(&mut self) -> Result<(), RunError> {
+        let mut state = self.network.spawn()?;
+        let shape = [1, 3, self.size.height as usize, self.size.width as usize];
+        state.set_input(0, Tensor::zero::<f32>(&shape)?.into_tvalue())?;
+        let begin = Instant::now();
+        let mut passed = Vec::with_capacity(self.steps.len());
+        for step in &self.steps {
+            step.run(&mut state)?;
+            passed.push(begin.elapsed().as_secs_f64());
+        }
+        let total = passed.last().copied().unwrap_or_default();
+        for (step, passed) in self.steps.iter_mut().zip(passed) {
+            step.done = if total > 0.0 { passed / total } else { 1.0 };
+        }
+        Ok(())
     }
 
     fn begin(self: &Arc<Self>, bgr: &[Vec3b]) -> Result<Run, RunError> {
@@ -145,11 +168,6 @@ fn steps(network: &TypedRunnableModel) -> TractResult<Vec<Step>> {
     let order = network.order_without_consts();
     let outputs: Vec<OutletId> = graph.output_outlets()?.to_vec();
     let mut steps: Vec<Step> = Vec::with_capacity(order.len());
-    let (mut total, mut dones) = (0.0, Vec::with_capacity(order.len()));
-    for node in order {
-        total += multiplications(graph, *node)?;
-        dones.push(total);
-    }
     for (position, node) in order.iter().enumerate() {
         let is_read_later = |source: usize| {
             let later = order[position + 1..].iter().flat_map(|later| &graph.node(*later).inputs);
@@ -157,23 +175,9 @@ fn steps(network: &TypedRunnableModel) -> TractResult<Vec<Step>> {
         };
         let inputs = graph.node(*node).inputs.iter().map(|outlet| outlet.node);
         let read_last = inputs.filter(|source| order.contains(source) && !is_read_later(*source)).collect();
-        steps.push(Step { node: *node, done: dones[position] / total.max(1.0), read_last });
+        steps.push(Step { node: *node, done: 0.0, read_last });
     }
     Ok(steps)
-}
-
-/// How long an operator takes, in multiplications; one that only moves numbers counts as their number.
-fn multiplications(graph: &TypedModel, node: usize) -> TractResult<f64> {
-    let count = |dimension: &TDim| dimension.to_i64().map(|count| count as f64);
-    let costs = graph.node(node).op.cost(&graph.node_input_facts(node)?)?;
-    let mut total = 0.0;
-    for (_, multiplied) in costs.iter().filter(|(cost, _)| matches!(cost, Cost::FMA(_) | Cost::Div(_))) {
-        total += count(multiplied)?;
-    }
-    for fact in graph.node_output_facts(node)? {
-        total += count(&fact.shape.volume())?;
-    }
-    Ok(total)
 }
 
 /// A picture on its way through the network.
@@ -189,10 +193,7 @@ impl Run {
         // tract panics where an operator meets what it does not expect.
         catch_panic(|| {
             while let Some(step) = self.plan.steps.get(self.steps_done).filter(|step| step.done <= share) {
-                self.state.compute_one(step.node)?;
-                for node in &step.read_last {
-                    self.state.turn_state.values[*node] = None;
-                }
+                step.run(&mut self.state)?;
                 self.steps_done += 1;
             }
             Ok(())
@@ -223,7 +224,7 @@ impl Run {
 }
 
 /// Parses the file. Its input size and output sizes are examples of PyTorch's export: the network takes any size.
-pub(super) fn read(bytes: &[u8]) -> Result<InferenceModel, ModelProblem> {
+fn read(bytes: &[u8]) -> Result<InferenceModel, ModelProblem> {
     let not_onnx = |error: TractError| ModelProblem::NotOnnx(format!("{error:#}"));
     let onnx = tract_onnx::onnx().with_ignore_output_shapes(true).with_ignore_value_info(true);
     let proto = onnx.proto_model_for_read(&mut &*bytes).map_err(not_onnx)?;
