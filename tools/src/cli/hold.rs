@@ -57,9 +57,10 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
 fn run_task<A: HeldOverTime>(args: &Args) -> anyhow::Result<Outcome> {
     let parameters = read_parameters(args.params.as_deref())?.pipeline.attributes;
     let dataset = args.data.load::<A>()?;
-    let classifier = Classifier::load(A::parameters(&parameters).model_path())?;
     let people = draw_people(&dataset.samples, args.sequences as usize, SEED)?;
-    anyhow::ensure!(!people.is_empty(), "{}: no pictures of two classes", args.data.path.display());
+    let classes = if A::CHANGES { "different classes" } else { "the same class" };
+    anyhow::ensure!(!people.is_empty(), "{}: no two pictures of {classes}", args.data.path.display());
+    let classifier = Classifier::load(A::parameters(&parameters).model_path())?;
     dataset.refused.iter().for_each(|error| eprintln!("error: {error}"));
     let mut report = Report { task: A::TASK, conditions: Vec::new(), failed: dataset.refused.len() };
     let progress = progress_bar("sequences");
@@ -145,4 +146,44 @@ fn row(way: &str, figures: &Figures) -> [String; 8] {
         seconds(figures.delay.map(|delay| delay.p90)),
         percent(figures.calibration_error),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use face_attributes_tools::hold::figures::Delay;
+
+    use super::*;
+
+    fn figures(accuracy: f64, delay: Option<Delay>) -> Figures {
+        Figures {
+            accuracy: Some(accuracy),
+            accuracy_after_3_s: Some(0.25),
+            unknown: Some(0.125),
+            changes_per_minute: Some(7.54),
+            delay,
+            known_changes: 3,
+            calibration_error: None,
+        }
+    }
+
+    #[test]
+    fn the_text_has_a_row_for_each_way_to_answer() {
+        let delay = Some(Delay { median: 0.2, p90: 1.0 });
+        let comparison = Comparison {
+            true_changes_per_minute: Some(7.5),
+            raw: figures(0.5, None),
+            held: figures(0.75, delay),
+            mode: figures(0.625, delay),
+        };
+        let conditions = vec![UnderConditions { name: "steady", sequences: 4, comparison }];
+        let text = Report { task: "emotion", conditions, failed: 1 }.to_text();
+        assert!(text.starts_with("emotion, 1 failed\n"), "{text}");
+        assert!(text.contains("steady, 4 sequences, 7.5 true changes/min, delay of 3 changes\n"), "{text}");
+        let cells = |way| {
+            let row = text.lines().find(|line| line.contains(way)).unwrap();
+            row.split(['│', '┆']).map(str::trim).filter(|cell| !cell.is_empty()).collect::<Vec<_>>()
+        };
+        assert_eq!(cells("raw"), ["raw", "50.0%", "25.0%", "12.5%", "7.5", "-", "-", "-"]);
+        assert_eq!(cells("held"), ["held", "75.0%", "25.0%", "12.5%", "7.5", "0.20 s", "1.00 s", "-"]);
+    }
 }
