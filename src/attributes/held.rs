@@ -9,7 +9,7 @@
 //! - **Confidence.** The mean of equal answers is the answer itself. Answers that differ from frame to frame are independent to
 //!   some extent, and each of them is less certain than all together. So the mean is raised by their spread, and calibrated
 //!   answers stay calibrated.
-//! - **Label.** It has hysteresis, between two classes as well as between a class and unknown.
+//! - **Label.** It has hysteresis between two classes, and between what is known and what is unknown.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ const MAX_SPREAD: f64 = 2.0;
 /// A label is left, or is taken after unknown, only where the minimum confidence is passed by so much.
 const CONFIDENCE_HYSTERESIS: f64 = 0.1;
 /// Another class becomes the label only where it is more probable by so much.
-const LABEL_HYSTERESIS: f64 = 0.1;
+const LABEL_HYSTERESIS: f64 = 0.15;
 /// Smallest probability that counts. A network's certainty in one frame must not outweigh all others.
 const MIN_PROBABILITY: f64 = 1e-3;
 /// A crop counts at most so much more than those before.
@@ -203,15 +203,17 @@ fn position_of_largest(values: &[f64]) -> usize {
     values.iter().enumerate().max_by(|(_, a), (_, b)| a.total_cmp(b)).map_or(0, |(position, _)| position)
 }
 
-/// The label that follows `label`, with hysteresis between labels, and between a label and unknown.
+/// The label that follows `label`. What is known and which class it is have a hysteresis each, so that one class gives way to
+/// another one without unknown in between.
 fn next_label<A: Attribute>(label: Option<A>, probabilities: &[f64], min_confidence: f64) -> Option<A> {
     let of = |class: A| probabilities.get(class.position()).copied().unwrap_or_default();
     let best = A::CLASSES.iter().copied().max_by(|a, b| of(*a).total_cmp(&of(*b)))?;
-    match label {
-        None => (of(best) >= (min_confidence + CONFIDENCE_HYSTERESIS).min(1.0)).then_some(best),
-        Some(held) if of(best) >= min_confidence && of(best) > of(held) + LABEL_HYSTERESIS => Some(best),
-        Some(held) => (of(held) >= min_confidence - CONFIDENCE_HYSTERESIS).then_some(held),
-    }
+    let Some(held) = label else {
+        return (of(best) >= (min_confidence + CONFIDENCE_HYSTERESIS).min(1.0)).then_some(best);
+    };
+    let lowest = min_confidence - CONFIDENCE_HYSTERESIS;
+    let stays = of(held) >= lowest && of(best) <= of(held) + LABEL_HYSTERESIS;
+    (of(best) >= lowest).then_some(if stays { held } else { best })
 }
 
 #[cfg(test)]

@@ -123,17 +123,28 @@ fn between_a_label_and_unknown_there_is_hysteresis() {
     assert_eq!(changes, 2);
 }
 
+/// An answer with these probabilities of sad and fear, and the rest for the others.
+fn sad_and_fear(sad: f32, fear: f32) -> Option<Estimate<Emotion>> {
+    let mut probabilities = vec![(1.0 - sad - fear) / 5.0; 7];
+    probabilities[Emotion::Sad.position()] = sad;
+    probabilities[Emotion::Fear.position()] = fear;
+    Some(Estimate::from_probabilities(probabilities, PARAMETERS.min_confidence))
+}
+
 #[test]
 fn between_two_classes_there_is_hysteresis() {
-    let of = |sad: f32, fear: f32| {
-        let mut probabilities = vec![(1.0 - sad - fear) / 5.0; 7];
-        probabilities[Emotion::Sad.position()] = sad;
-        probabilities[Emotion::Fear.position()] = fear;
-        Some(Estimate::from_probabilities(probabilities, PARAMETERS.min_confidence))
-    };
-    let answers = (0..600).map(|n| if n < 30 || n / 60 % 2 == 0 { of(0.47, 0.43) } else { of(0.43, 0.47) });
+    let sad = |frame| frame < 30 || frame / 60 % 2 == 0;
+    let answers = (0..600).map(|frame| if sad(frame) { sad_and_fear(0.47, 0.43) } else { sad_and_fear(0.43, 0.47) });
     let held = run(answers, 30.0, PARAMETERS);
     assert!(held.iter().all(|held| held.label == Some(Emotion::Sad)));
+}
+
+#[test]
+fn a_class_gives_way_to_a_doubtful_one_without_unknown_in_between() {
+    let answers = (0..300).map(|frame| if frame < 60 { sad_and_fear(0.6, 0.2) } else { sad_and_fear(0.25, 0.38) });
+    let mut labels: Vec<_> = run(answers, 30.0, PARAMETERS).iter().map(|held| held.label).collect();
+    labels.dedup();
+    assert_eq!(labels, [Emotion::Sad, Emotion::Fear].map(Some));
 }
 
 #[test]
