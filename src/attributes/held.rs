@@ -27,7 +27,7 @@ const MAX_LOG_RATIO: f64 = 4.0;
 const FORGETTING: f64 = 4.0;
 /// By how much the variance of the answers raises the logarithms of the probabilities: one over the variance of answers without
 /// disturbance. Chosen for the calibration of both networks on FER-2013 and UTKFace.
-const SPREAD_GAIN: f64 = 0.6;
+const SPREAD_GAIN: f64 = 0.7;
 /// Time constant in seconds of the variance of the answers.
 const SPREAD_SECS: f64 = 1.0;
 /// Largest variance that counts: a change of class is no disturbance.
@@ -127,7 +127,8 @@ impl<A: Attribute> Held<A> {
     fn add_spread(&mut self, logs: &[f64], secs: f64) {
         // Of two independent answers, the squared difference is twice the variance.
         let squares = logs.iter().zip(&self.last).map(|(new, last)| (new - last).powi(2) / 2.0);
-        let variance = squares.sum::<f64>() / logs.len().max(1) as f64;
+        // The logarithms have mean 0, so that one of them follows from the others.
+        let variance = squares.sum::<f64>() / (logs.len().max(2) - 1) as f64;
         self.spread += (1.0 - (-secs / SPREAD_SECS).exp()) * (variance.min(MAX_SPREAD) - self.spread);
     }
 

@@ -266,7 +266,7 @@ fn normal() -> impl FnMut() -> f64 {
 
 /// Mean difference of confidence and accuracy over ten bins, of the first answers and of what holds after 4 s.
 ///
-/// Each face has a feature that is normally distributed about -1.5 for men and 1.5 for women. In each frame, the feature is
+/// Each face has a feature that is normally distributed about -1.2 for men and 1.2 for women. In each frame, the feature is
 /// seen with other noise of this deviation, and the answer is the probability that follows from it.
 fn calibration_errors(noise: f64) -> [f64; 2] {
     let mut random = normal();
@@ -274,9 +274,9 @@ fn calibration_errors(noise: f64) -> [f64; 2] {
     let people = 2000;
     for person in 0..people {
         let truth = if person % 2 == 0 { Gender::Woman } else { Gender::Man };
-        let feature = if truth == Gender::Woman { 1.5 } else { -1.5 } + random();
+        let feature = if truth == Gender::Woman { 1.2 } else { -1.2 } + random();
         let mut answer = || {
-            let log_odds = 2.0 * 1.5 * (feature + noise * random()) / (1.0 + noise * noise);
+            let log_odds = 2.0 * 1.2 * (feature + noise * random()) / (1.0 + noise * noise);
             let woman = (1.0 / (1.0 + (-log_odds).exp())) as f32;
             Estimate::<Gender>::from_probabilities(vec![woman, 1.0 - woman], 0.6)
         };
