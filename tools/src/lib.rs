@@ -3,6 +3,7 @@
 
 pub mod dataset;
 pub mod evaluation;
+pub mod hold;
 pub mod mean_picture;
 pub mod moving_picture;
 pub mod occlusion;

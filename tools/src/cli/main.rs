@@ -3,6 +3,7 @@
 mod detect;
 mod evaluate;
 mod explain;
+mod hold;
 mod occlude;
 mod outcome;
 mod progress;
@@ -28,6 +29,7 @@ enum Command {
     Detect(detect::Args),
     Evaluate(evaluate::Args),
     Explain(explain::Args),
+    Hold(hold::Args),
     Occlude(occlude::Args),
 }
 
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         Command::Detect(args) => detect::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Hold(args) => hold::run(&args),
         Command::Occlude(args) => occlude::run(&args),
     };
     match result {

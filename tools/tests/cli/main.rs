@@ -5,6 +5,7 @@
 mod detect;
 mod evaluate;
 mod explain;
+mod hold;
 mod inputs;
 mod occlude;
 #[path = "../videos/mod.rs"]
