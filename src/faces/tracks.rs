@@ -100,7 +100,8 @@ impl Track {
             self.motion.correct(roi);
         }
         self.place = Place::Seen;
-        (self.roi, self.last_seen_at, self.last_seen) = (roi, roi, time);
+        // The filter takes the noise of the finder out of the box.
+        (self.roi, self.last_seen_at, self.last_seen) = (self.motion.square(), roi, time);
         self.times_seen += 1;
         // On one grey a face has no look; the one before is kept.
         let thumbnail = sighting.thumbnail.or_else(|| self.sighting.thumbnail.take());
