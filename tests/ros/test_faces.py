@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import image_message
+from test_parameters import set_parameter
 
 from face_attributes.msg import Emotion, Gender
 
@@ -23,11 +24,21 @@ def assert_is_the_portrait(answer):
     assert abs(roi.y_offset + roi.height / 2 - FACE_Y) < 0.15 * FACE_SIDE
     assert 0.75 < roi.width / FACE_SIDE < 1.35
     assert face.id[0].isalpha()
+    assert face.seen
+    assert 0.45 < face.confidence <= 1
+    points = list(zip(face.landmarks_x, face.landmarks_y, strict=True))
+    assert len(points) == 5
+    assert all(abs(x - FACE_X) < FACE_SIDE / 2 and abs(y - FACE_Y) < FACE_SIDE / 2 for x, y in points)
+    # The left eye is on the left, and both are above the mouth.
+    assert points[0][0] < points[1][0] and points[0][1] < points[3][1] and points[1][1] < points[4][1]
     assert face.emotion.label == Emotion.HAPPY
-    assert face.gender.label == Gender.WOMAN
-    for estimate in (face.emotion, face.gender):
+    # Her gender is not clear enough for a label in each crop.
+    assert face.gender.label in (Gender.WOMAN, Gender.UNKNOWN)
+    assert np.argmax(face.gender.probabilities) == Gender.WOMAN
+    for estimate in (face.emotion, face.gender, face.raw_emotion, face.raw_gender):
         assert sum(estimate.probabilities) == pytest.approx(1, abs=1e-5)
-        assert estimate.confidence == max(estimate.probabilities) == estimate.probabilities[estimate.label]
+        if estimate.label != Gender.UNKNOWN:
+            assert estimate.confidence == max(estimate.probabilities) == estimate.probabilities[estimate.label]
 
 
 def test_a_face_is_described_under_the_header_of_its_image(client, portrait):
@@ -78,6 +89,39 @@ def test_camera_images_are_answered_one_by_one_and_a_face_keeps_its_id(client, p
         answer = client.ask(image_message(np.roll(portrait, shift, axis=1), "bgr8"))
         ids.update(face.id for face in answer.faces)
     assert len(ids) == 1
+
+
+def stamped(portrait, secs):
+    image = image_message(portrait, "bgr8")
+    image.header.stamp.sec, image.header.stamp.nanosec = divmod(round(1e9 * secs), 10**9)
+    return image
+
+
+def test_a_face_that_is_missed_is_predicted_and_what_holds_stays(client, portrait):
+    covered = portrait.copy()
+    half = int(0.7 * FACE_SIDE)
+    covered[FACE_Y - half : FACE_Y + half, FACE_X - half : FACE_X + half] = 90
+    for frame in range(30):
+        [seen] = client.ask(stamped(portrait, 7000 + frame / 30)).faces
+    assert seen.seen
+    assert seen.followed_secs == pytest.approx(29 / 30, abs=1e-3)
+    [predicted] = client.ask(stamped(covered, 7001)).faces
+    assert (predicted.id, predicted.seen, list(predicted.landmarks_x)) == (seen.id, False, [])
+    assert predicted.followed_secs == pytest.approx(1, abs=1e-3)
+    assert predicted.emotion.label == Emotion.HAPPY
+    assert (predicted.raw_emotion.label, predicted.raw_emotion.confidence) == (Emotion.UNKNOWN, 0)
+    assert list(predicted.raw_gender.probabilities) == [0, 0]
+    for frame in range(31, 90):
+        faces = client.ask(stamped(covered, 7000 + frame / 30)).faces
+    # Nobody is there after the maximum age.
+    assert faces == []
+
+
+def test_a_time_constant_of_0_gives_the_raw_answer(client, portrait):
+    assert set_parameter(client, "emotion.time_constant", 0.0).successful
+    for shift in range(0, 30, 5):
+        [face] = client.ask(image_message(np.roll(portrait, shift, axis=0), "bgr8")).faces
+        assert face.emotion == face.raw_emotion
 
 
 def yuv422(bgr, first_is_luma):
@@ -177,6 +221,7 @@ def test_a_malformed_image_is_named_and_skipped(client, node, portrait):
 
 def test_the_annotated_image_is_drawn_while_somebody_listens(client, portrait):
     annotated = client.subscribe_image("image_annotated")
+    assert set_parameter(client, "gender.min_confidence", 0.3).successful
 
     def is_annotated():
         client.ask(image_message(portrait, "rgb8", padding=3))
@@ -201,4 +246,7 @@ def test_the_annotated_image_is_drawn_while_somebody_listens(client, portrait):
     reach = 5
     untouched[: bottom + FACE_SIDE // 2, left - FACE_SIDE // 2 : right + FACE_SIDE // 2] = False
     untouched[top + reach : bottom - reach, left + reach : right - reach] = True
+    # But for a dot at each landmark.
+    for x, y in zip(face.landmarks_x, face.landmarks_y, strict=True):
+        untouched[int(y) - reach : int(y) + reach, int(x) - reach : int(x) + reach] = False
     assert (pixels[untouched] == portrait[..., ::-1][untouched]).all()
