@@ -136,18 +136,17 @@ impl FaceFinder {
         self.tracker.assign(sightings(gray, known)?);
         let new = self.search(&frame, time)?;
         let new = self.tracker.assign(sightings(gray, new)?);
-        let mut is_lost = false;
-        for missed in self.tracker.missed() {
-            is_lost |= missed.is_lost_now;
+        let missed = self.tracker.missed();
+        if !missed.is_empty() {
+            self.schedule.hurry();
+        }
+        for missed in missed {
             if let Some(roi) = self.flow(gray, &missed)? {
                 self.tracker.locate(missed.position, roi);
             }
         }
         for sighting in new {
             self.tracker.begin(sighting);
-        }
-        if is_lost {
-            self.schedule.hurry();
         }
         let faces = self.tracker.faces(BoundingBox::of_image(gray.cols(), gray.rows()));
         self.previous = Some(gray.try_clone()?);
@@ -246,15 +245,29 @@ impl FaceFinder {
                 }
                 self.confirm(frame)
             }
+            (Due::Glance, Some(_)) => self.glance(frame),
             (Due::Glance | Due::Search { .. }, _) => {
                 self.unconfirmed.clear();
-                let longer_side =
-                    if due == Due::Glance { glance_side_px(search.longer_side) } else { search.longer_side };
-                let mut found = self.search_at_once(frame, longer_side)?;
+                let mut found = self.search_at_once(frame, search.longer_side)?;
                 found.retain(|face| !self.tracker.is_seen_at(&face.roi));
                 Ok(found)
             }
         }
+    }
+
+    /// Looks coarsely at the frame, and then more closely at each face.
+    fn glance(&mut self, frame: &Searched) -> Result<Vec<Detection>, SearchError> {
+        let SearchParameters { longer_side, min_confidence, .. } = frame.parameters.search;
+        let mut faces: Vec<Detection> = Vec::new();
+        for face in self.search_at_once(frame, glance_side_px(longer_side))? {
+            let close = self.about(frame, face.roi, min_confidence)?;
+            let nearest = close.into_iter().max_by(|a, b| a.roi.iou(&face.roi).total_cmp(&b.roi.iou(&face.roi)));
+            let seen = nearest.filter(|close| close.roi.iou(&face.roi) > SAME_FACE_IOU).unwrap_or(face);
+            if !is_among(&seen, &faces) {
+                faces.push(seen);
+            }
+        }
+        Ok(faces)
     }
 
     fn search_at_once(&mut self, frame: &Searched, longer_side_px: i32) -> Result<Vec<Detection>, SearchError> {

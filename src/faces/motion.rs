@@ -11,8 +11,10 @@ const CENTER_DEVIATION: f64 = 0.03;
 const SIZE_DEVIATION: f64 = 0.04;
 /// Spectral density of the acceleration of a head, in squared sides per cubed second.
 const CENTER_ACCELERATION: f64 = 5.0;
-/// The same of the logarithm of the side, per cubed second.
-const SIZE_ACCELERATION: f64 = 0.2;
+/// By how much a side changes, as a variance of its logarithm per second: 20 % in a second.
+const SIZE_CHANGE: f64 = 0.04;
+/// From this confidence on, a detection is as exact as a surer one. Less sure ones, of faces that are half covered, are less exact.
+const SURE: f64 = 0.6;
 /// Standard deviation of the velocity of a new face, in sides per second.
 const FIRST_VELOCITY: f64 = 1.5;
 /// Without a measurement, a velocity decays with this time constant, in seconds. A person who starts to move stops soon.
@@ -72,7 +74,9 @@ impl Axis {
 pub struct Motion {
     x: Axis,
     y: Axis,
-    log_side: Axis,
+    /// Has no velocity: a face that is half covered seems to shrink, and would go on to do so.
+    log_side: f64,
+    log_side_variance: f64,
 }
 
 impl Motion {
@@ -81,7 +85,7 @@ impl Motion {
         let (x, y) = face.center();
         let side = face.longer_side();
         let center = |position| Axis::new(position, CENTER_DEVIATION * side, FIRST_VELOCITY * side);
-        Self { x: center(x), y: center(y), log_side: Axis::new(side.ln(), SIZE_DEVIATION, SIZE_ACCELERATION) }
+        Self { x: center(x), y: center(y), log_side: side.ln(), log_side_variance: SIZE_DEVIATION.powi(2) }
     }
 
     /// Moves the face on by `dt` seconds.
@@ -89,18 +93,26 @@ impl Motion {
         let acceleration = CENTER_ACCELERATION * self.side().powi(2);
         self.x.advance(dt, acceleration);
         self.y.advance(dt, acceleration);
-        self.log_side.advance(dt, SIZE_ACCELERATION);
+        self.log_side_variance += SIZE_CHANGE * dt;
     }
 
-    /// Corrects centre and size by the box in which the face was detected.
-    pub fn correct(&mut self, face: BoundingBox) {
-        self.correct_center(face.center());
-        self.log_side.correct(face.longer_side().ln(), SIZE_DEVIATION);
+    /// Corrects centre and size by the box in which the face was detected with this `confidence`, 0 to 1.
+    pub fn correct(&mut self, face: BoundingBox, confidence: f32) {
+        let doubt = (SURE / f64::from(confidence).max(0.05)).max(1.0).powi(2);
+        self.correct_center_by(face.center(), doubt);
+        let variance = (doubt * SIZE_DEVIATION).powi(2);
+        let gain = self.log_side_variance / (self.log_side_variance + variance);
+        self.log_side += gain * (face.longer_side().ln() - self.log_side);
+        self.log_side_variance *= 1.0 - gain;
     }
 
     /// Corrects the centre alone.
-    pub fn correct_center(&mut self, (x, y): (f64, f64)) {
-        let deviation = CENTER_DEVIATION * self.side();
+    pub fn correct_center(&mut self, center: (f64, f64)) {
+        self.correct_center_by(center, 1.0);
+    }
+
+    fn correct_center_by(&mut self, (x, y): (f64, f64), doubt: f64) {
+        let deviation = doubt * CENTER_DEVIATION * self.side();
         self.x.correct(x, deviation);
         self.y.correct(y, deviation);
     }
@@ -112,7 +124,7 @@ impl Motion {
 
     /// The side of the face, in pixels, at least 1.
     pub fn side(&self) -> f64 {
-        self.log_side.position.exp().clamp(1.0, 1e6)
+        self.log_side.exp().clamp(1.0, 1e6)
     }
 
     /// The square of the face. It may leave the image.
@@ -141,7 +153,7 @@ mod tests {
             let mut motion = Motion::new(at(0.0));
             for frame in 1..=(2.0 * rate_hz) as i32 {
                 motion.advance(1.0 / rate_hz);
-                motion.correct(at(f64::from(frame) / rate_hz));
+                motion.correct(at(f64::from(frame) / rate_hz), 1.0);
             }
             motion.advance(0.33);
             let (x, y) = motion.center();
@@ -156,7 +168,7 @@ mod tests {
     fn many_short_steps_predict_what_one_long_step_does() {
         let mut one = Motion::new(at(0.0));
         one.advance(0.1);
-        one.correct(at(0.1));
+        one.correct(at(0.1), 1.0);
         let mut many = one.clone();
         one.advance(0.6);
         (0..60).for_each(|_| many.advance(0.01));
@@ -165,11 +177,25 @@ mod tests {
     }
 
     #[test]
+    fn a_doubtful_detection_counts_less() {
+        let half = BoundingBox { x: 85, y: 65, width: 30, height: 30 };
+        let side_after = |confidence| {
+            let mut motion = Motion::new(at(0.0));
+            for _ in 0..3 {
+                motion.advance(0.03);
+                motion.correct(half, confidence);
+            }
+            motion.side()
+        };
+        assert!(side_after(0.35) > 1.3 * side_after(0.8), "{} {}", side_after(0.35), side_after(0.8));
+    }
+
+    #[test]
     fn a_face_that_is_lost_stops() {
         let mut motion = Motion::new(at(0.0));
         for frame in 1..=30 {
             motion.advance(1.0 / 30.0);
-            motion.correct(at(f64::from(frame) / 30.0));
+            motion.correct(at(f64::from(frame) / 30.0), 1.0);
         }
         motion.advance(60.0);
         let travelled = motion.center().0 - at(1.0).center().0;

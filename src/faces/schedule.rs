@@ -14,7 +14,7 @@ const SEARCH_SECS: f64 = 0.15;
 const MAX_PARTS: u32 = 4;
 /// Of frames as far apart as this, in seconds, each is searched at once.
 const PAUSE_SECS: f64 = 0.5;
-/// Part of the usual time between two searches after which there is another one, where a face was lost or the scene changed.
+/// Part of the usual time between two searches after which there is another one, where a face is missed or the scene changed.
 const URGENT: f64 = 0.5;
 /// The size at which two frames are compared, in pixels.
 const SCENE: (i32, i32) = (32, 24);
@@ -74,7 +74,7 @@ impl Schedule {
         Ok(Due::Search { parts: if step < PAUSE_SECS { parts as u32 } else { 1 } })
     }
 
-    /// Asks for a search soon, because a face was lost.
+    /// Asks for a search soon, because a face is missed.
     pub fn hurry(&mut self) {
         self.is_urgent = true;
     }
@@ -146,16 +146,16 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_face_and_another_scene_halve_the_time() {
-        for lost in [true, false] {
+    fn a_missed_face_and_another_scene_halve_the_time() {
+        for missed in [true, false] {
             let mut schedule = Schedule::default();
             dues(&mut schedule, 30.0, 0..3, |_| scene(20, 60.0));
-            if lost {
+            if missed {
                 schedule.hurry();
             }
-            let width = if lost { 20 } else { 70 };
+            let width = if missed { 20 } else { 70 };
             let dues = dues(&mut schedule, 30.0, 3..13, |_| scene(width, 60.0));
-            assert_eq!(searched(3, &dues)[0], 6, "lost: {lost}");
+            assert_eq!(searched(3, &dues)[0], 6, "missed: {missed}");
         }
     }
 

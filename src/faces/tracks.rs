@@ -79,8 +79,6 @@ struct Track {
     id: FaceId,
     motion: Motion,
     place: Place,
-    /// Whether it was seen in the frame before.
-    was_seen: bool,
     /// The box in the present frame, and in the one before until that is known.
     roi: BoundingBox,
     first_seen: Duration,
@@ -97,7 +95,7 @@ impl Track {
         if (seen_x - x).hypot(seen_y - y) > JUMP_DISTANCE * self.motion.side() {
             self.motion = Motion::new(roi);
         } else {
-            self.motion.correct(roi);
+            self.motion.correct(roi, sighting.detection.confidence);
         }
         self.place = Place::Seen;
         // The filter takes the noise of the finder out of the box.
@@ -133,8 +131,6 @@ pub struct Missed {
     pub before: BoundingBox,
     /// How it looked when it was seen last.
     pub thumbnail: Option<Thumbnail>,
-    /// Whether it was seen in the frame before.
-    pub is_lost_now: bool,
     /// Whether another track is near, so that the pixels may be those of another face.
     pub is_crowded: bool,
 }
@@ -169,7 +165,6 @@ impl Tracker {
         self.tracks.retain(|track| time - track.last_seen <= max_age);
         for track in &mut self.tracks {
             track.motion.advance(dt);
-            track.was_seen = track.place == Place::Seen;
             track.place = Place::Predicted;
         }
     }
@@ -212,7 +207,7 @@ impl Tracker {
             let is_crowded =
                 others.any(|(_, other)| [track.roi, predicted].iter().any(|roi| other.roi.intersection(roi).is_some()));
             let thumbnail = track.sighting.thumbnail.clone();
-            Missed { position, before: track.roi, thumbnail, is_lost_now: track.was_seen, is_crowded }
+            Missed { position, before: track.roi, thumbnail, is_crowded }
         });
         missed.collect()
     }
@@ -253,7 +248,6 @@ impl Tracker {
             id: self.ids.next_id(),
             motion: Motion::new(roi),
             place: Place::Seen,
-            was_seen: false,
             roi,
             first_seen: self.time,
             last_seen: self.time,

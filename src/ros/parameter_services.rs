@@ -215,11 +215,11 @@ mod tests {
         assert_eq!(names(&[], 1), [USE_SIM_TIME]);
         assert_eq!(names(&[], 2).len(), TABLE.len() + 1);
         let gender = names(&["gender"], 1);
-        assert!(gender.len() == 5 && gender.iter().all(|name| name.starts_with("gender.")), "{gender:?}");
+        assert!(gender.len() == 6 && gender.iter().all(|name| name.starts_with("gender.")), "{gender:?}");
         assert_eq!(names(&["gender"], 0), gender);
         assert_eq!(names(&["gender.margin"], 1), ["gender.margin"]);
         assert!(names(&["gend", "margin"], 0).is_empty());
-        assert_eq!(list(&[], 0).prefixes, ["image", "detector", "emotion", "gender", "saliency"]);
+        assert_eq!(list(&[], 0).prefixes, ["image", "detector", "search", "tracking", "emotion", "gender", "saliency"]);
     }
 
     #[test]
