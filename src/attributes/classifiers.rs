@@ -29,7 +29,7 @@ impl Default for AttributeParameters {
                 model: String::new(),
                 min_confidence: 0.4,
                 margin: 0.0,
-                // Gains nearly one percentage point of accuracy, and takes about a tenth of a frame's time.
+                // Gains nearly one percentage point of accuracy.
                 mirror: true,
                 // A new expression is the label within half a second.
                 time_constant: 0.5,
@@ -39,7 +39,8 @@ impl Default for AttributeParameters {
                 model: String::new(),
                 min_confidence: 0.6,
                 margin: 0.2,
-                mirror: false,
+                // Gains half a percentage point of accuracy, and a steadier answer at the first sight of a face.
+                mirror: true,
                 // Gender does not change, so that answers accumulate.
                 time_constant: 10.0,
             },
