@@ -36,12 +36,15 @@ pub(crate) struct ModelInput {
 }
 
 impl ModelInput {
+    /// Checks the number of pixels.
+    pub fn check(self, pixels: &[u8]) -> Result<(), RunError> {
+        let (expected, got) = (self.size.area() as usize, pixels.len());
+        if got == expected { Ok(()) } else { Err(RunError::PixelCount { expected, got }) }
+    }
+
     /// The tensor `[1, 1, height, width]` of a grey 8-bit picture, given row by row without padding.
     pub fn tensor(self, pixels: &[u8]) -> Result<Tensor, RunError> {
-        let (expected, got) = (self.size.area() as usize, pixels.len());
-        if got != expected {
-            return Err(RunError::PixelCount { expected, got });
-        }
+        self.check(pixels)?;
         let [width, height] = [self.size.width, self.size.height].map(|side| side as usize);
         let scaled: Vec<f32> = pixels.iter().map(|pixel| self.pixel_range.scale(*pixel)).collect();
         Tensor::from_shape(&[1, 1, height, width], &scaled).map_err(RunError::from)

@@ -1,6 +1,7 @@
 //! Networks: ONNX files whose metadata describe input and outputs, and their execution in tract.
 
 mod input;
+mod kernels;
 mod metadata;
 mod model;
 

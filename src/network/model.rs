@@ -10,6 +10,7 @@ use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 
 use super::input::ModelInput;
+use super::kernels::Kernels;
 use super::metadata::{Outputs, read_input};
 use super::{ModelError, ModelProblem, RunError};
 use crate::panics::catch_panic;
@@ -17,6 +18,8 @@ use crate::panics::catch_panic;
 /// A network ready to run. It takes one grey picture and returns one probability per class.
 pub struct Model {
     plan: Arc<TypedRunnableModel>,
+    /// `None` where only tract's operators can run the network.
+    kernels: Option<Kernels>,
     proto: ModelProto,
     input: ModelInput,
 }
@@ -60,8 +63,9 @@ impl Model {
 
         // tract panics in many places where a graph is damaged, for example where a stride is 0.
         catch_panic(|| {
-            let model = Self { plan: plan(&proto, input.size, classes)?, proto, input };
+            let mut model = Self { plan: plan(&proto, input.size, classes)?, kernels: None, proto, input };
             model.run(&vec![0; input.size.area() as usize]).map_err(ModelProblem::Trial)?;
+            model.kernels = model.kernels()?;
             Ok(model)
         })
         .unwrap_or_else(|panic| Err(ModelProblem::Unsupported(panic)))
@@ -89,10 +93,10 @@ impl Model {
     /// [`RunError`] where the number of pixels is not that of the input size, where tract fails, or where the output is
     /// not a probability for each class.
     pub fn run(&self, pixels: &[u8]) -> Result<Vec<f32>, RunError> {
-        let input = self.input.tensor(pixels)?;
-        // tract panics where an operator meets what it does not expect.
-        let outputs = catch_panic(|| self.plan.run(tvec!(input.into()))).map_err(RunError::Tract)??;
-        let output: Vec<f32> = outputs[0].to_plain_array_view::<f32>()?.iter().copied().collect();
+        let output = match &self.kernels {
+            Some(kernels) => self.run_in_kernels(kernels, pixels)?,
+            None => self.run_in_tract(pixels)?,
+        };
         let in_range = output.iter().all(|probability| (0.0..=1.0).contains(probability));
         if in_range && (output.iter().sum::<f32>() - 1.0).abs() < MAX_SUM_ERROR {
             Ok(output)
@@ -100,6 +104,62 @@ impl Model {
             Err(RunError::NotProbabilities { output })
         }
     }
+
+    fn run_in_kernels(&self, kernels: &Kernels, pixels: &[u8]) -> Result<Vec<f32>, RunError> {
+        self.input.check(pixels)?;
+        let lines = pixels.chunks_exact(self.input.size.width as usize);
+        let scale = |row: usize, line: &mut [f32]| {
+            for (value, pixel) in line.iter_mut().zip(lines.clone().nth(row).unwrap_or_default()) {
+                *value = self.input.pixel_range.scale(*pixel);
+            }
+        };
+        Ok(kernels.run(scale, |outputs| outputs[0].clone()))
+    }
+
+    fn run_in_tract(&self, pixels: &[u8]) -> Result<Vec<f32>, RunError> {
+        let input = self.input.tensor(pixels)?;
+        // tract panics where an operator meets what it does not expect.
+        let outputs = catch_panic(|| self.plan.run(tvec!(input.into()))).map_err(RunError::Tract)??;
+        Ok(outputs[0].to_plain_array_view::<f32>()?.iter().copied().collect())
+    }
+
+    /// The network in kernels, if they know all of it and agree with tract on a picture.
+    fn kernels(&self) -> Result<Option<Kernels>, ModelProblem> {
+        let [width, height] = [self.input.size.width, self.input.size.height].map(|side| side as usize);
+        let Some(kernels) = Kernels::translate(&self.proto, [1, height, width]) else { return Ok(None) };
+        let noise = noise(width * height);
+        let expected = self.run_in_tract(&noise).map_err(ModelProblem::Trial)?;
+        let got = self.run_in_kernels(&kernels, &noise).map_err(ModelProblem::Trial)?;
+        Ok(agree("the network", &[(&expected, &got)]).then_some(kernels))
+    }
+}
+
+/// Largest difference of kernels from tract, where outputs are about 1.
+const MAX_DIFFERENCE: f32 = 1e-5;
+
+/// Whether all outputs of the kernels are those of tract but for rounding. Otherwise warns: the kernels are not used.
+pub(crate) fn agree(network: &str, outputs: &[(&[f32], &[f32])]) -> bool {
+    outputs.iter().all(|(expected, got)| {
+        let scale = expected.iter().fold(1.0_f32, |scale, value| scale.max(value.abs()));
+        let difference = expected.iter().zip(*got).map(|(expected, got)| (expected - got).abs());
+        // In this order, a value that is not a number is not skipped.
+        let largest = difference.fold(0.0_f32, |largest, next| if next <= largest { largest } else { next });
+        let agrees = expected.len() == got.len() && largest <= MAX_DIFFERENCE * scale;
+        if !agrees {
+            log::warn!("{network} runs in tract's operators: the faster kernels' outputs differ by {largest}");
+        }
+        agrees
+    })
+}
+
+/// Pixels without a pattern, always the same.
+pub(crate) fn noise(count: usize) -> Vec<u8> {
+    let mut state = 1_u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    (0..count).map(|_| next()).collect()
 }
 
 /// Largest difference of the sum of probabilities from 1. Rounding errors are far smaller, and other outputs differ far

@@ -1,0 +1,200 @@
+//! Rows of pixels through vector instructions: the only part of the kernels whose speed needs `unsafe`.
+//!
+//! Each public function is safe: it checks once for a whole row that all that its tiles read and write lies in the slices, and an
+//! [`Isa`] exists only for instructions that this processor has. A tile is some pixels of a row by some channels, held in registers.
+#![allow(
+    unsafe_code,
+    reason = "intrinsics and unchecked loads: with bounds checks in the innermost loops, the depthwise convolutions take several \
+              times as long"
+)]
+
+/// The tiles of an instruction set, as functions of their own: the compiler takes minutes when all are inlined into one.
+macro_rules! tiles {
+    ($tile:ident, $vectors:literal; $($pixels:literal)*) => { [$($tile::<$pixels, $vectors> as TileFn),*] };
+    ($tile:ident; $($pixels:literal)*) => { [$($tile::<$pixels> as TileFn),*] };
+}
+mod sets;
+mod tile;
+
+use sets::*;
+use tile::{Tile, TileFn, max_window};
+
+/// All maps have a multiple of this number of channels, the rest being 0.
+pub const LANES: usize = 8;
+
+/// A set of vector instructions that this processor has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Isa(Kind);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+}
+
+impl Isa {
+    /// The sets that this processor has, the fastest one last.
+    pub fn available() -> Vec<Self> {
+        let mut kinds = vec![Kind::Portable];
+        #[cfg(target_arch = "x86_64")]
+        {
+            let has_avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+            kinds.extend(has_avx2.then_some(Kind::Avx2));
+            kinds.extend((has_avx2 && is_x86_feature_detected!("avx512f")).then_some(Kind::Avx512));
+        }
+        #[cfg(target_arch = "aarch64")]
+        kinds.push(Kind::Neon);
+        kinds.into_iter().map(Self).collect()
+    }
+
+    /// The fastest one that this processor has.
+    pub fn fastest() -> Self {
+        Self::available().pop().unwrap_or(Self(Kind::Portable))
+    }
+
+    /// How many of `channels` a tile of a convolution takes at once: 8, 16 or 32. `channels` is a multiple of 8.
+    pub fn tile_channels(self, channels: usize) -> usize {
+        let widths: &[usize] = match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => &[16],
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => &[32, 16],
+            _ => &[],
+        };
+        widths.iter().copied().find(|width| *width <= channels).unwrap_or(LANES)
+    }
+
+    fn convolution_tiles(self, channels: usize) -> &'static [TileFn] {
+        match (self.0, channels) {
+            #[cfg(target_arch = "x86_64")]
+            (Kind::Avx512, 32) => const { &tiles!(convolve_avx512, 2; 1 2 3 4 5 6 7 8 9 10) },
+            #[cfg(target_arch = "x86_64")]
+            (Kind::Avx512, 16) => const { &tiles!(convolve_avx512, 1; 1 2 3 4 5 6 7 8 9 10) },
+            #[cfg(target_arch = "x86_64")]
+            (Kind::Avx2, 16) => const { &tiles!(convolve_avx2, 2; 1 2 3 4 5 6) },
+            #[cfg(target_arch = "x86_64")]
+            (Kind::Avx512 | Kind::Avx2, _) => const { &tiles!(convolve_avx2, 1; 1 2 3 4 5 6 7 8 9 10) },
+            #[cfg(target_arch = "aarch64")]
+            (Kind::Neon, _) => const { &tiles!(convolve_neon, 1; 1 2 3 4 5 6 7 8 9 10) },
+            (Kind::Portable, _) => const { &tiles!(convolve_portable, 1; 1 2 3 4) },
+        }
+    }
+
+    fn depthwise_tiles(self) -> &'static [TileFn] {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => const { &tiles!(depthwise_avx512; 1 2 3 4 5 6 7 8) },
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => const { &tiles!(depthwise_avx2; 1 2 3 4 5 6 7 8) },
+            #[cfg(target_arch = "aarch64")]
+            Kind::Neon => const { &tiles!(depthwise_neon; 1 2 3 4 5 6 7 8) },
+            Kind::Portable => const { &tiles!(depthwise_portable; 1 2 3 4) },
+        }
+    }
+}
+
+/// What an output pixel is computed from: `rows` times `runs` pieces of `run_length` numbers.
+#[derive(Debug, Clone, Copy)]
+pub struct Window {
+    pub rows: usize,
+    pub row_step: usize,
+    pub runs: usize,
+    pub run_step: usize,
+    pub run_length: usize,
+}
+
+impl Window {
+    /// How many numbers there are from the first to the last one.
+    fn span(&self) -> usize {
+        (self.rows - 1) * self.row_step + (self.runs - 1) * self.run_step + self.run_length
+    }
+}
+
+/// Output pixels that follow each other, and what they are computed from. Steps are from one pixel to the next.
+#[derive(Debug)]
+pub struct Row<'a> {
+    pub pixels: usize,
+    pub window: Window,
+    pub src: &'a [f32],
+    pub src_step: usize,
+    pub weights: &'a [f32],
+    pub bias: &'a [f32],
+    /// Added before the limits apply.
+    pub add: Option<&'a [f32]>,
+    pub add_step: usize,
+    pub dst: &'a mut [f32],
+    pub dst_step: usize,
+    /// Smaller and larger outputs become these.
+    pub limits: [f32; 2],
+}
+
+/// Dense convolution of a row: `channels` outputs a pixel, each the sum over the window. The weights are `[rows][runs][run_length][channels]`.
+pub fn convolve(isa: Isa, channels: usize, row: &mut Row) {
+    check(row, channels, row.window.rows * row.window.runs * row.window.run_length * channels);
+    run_tiles(isa.convolution_tiles(channels), row);
+}
+
+/// Depthwise convolution of a row: `run_length` is the number of channels, a multiple of 8. The weights are `[rows][runs][channels]`.
+pub fn depthwise(isa: Isa, row: &mut Row) {
+    let channels = row.window.run_length;
+    assert!(channels.is_multiple_of(LANES), "channels are padded");
+    check(row, channels, row.window.rows * row.window.runs * channels);
+    run_tiles(isa.depthwise_tiles(), row);
+}
+
+/// The largest number of a window for each channel. `run_length` is the number of channels, a multiple of 8.
+pub fn max_pool(isa: Isa, window: Window, src: &[f32], dst: &mut [f32]) {
+    let channels = window.run_length;
+    assert!(channels.is_multiple_of(LANES), "channels are padded");
+    assert!(window.rows > 0 && window.runs > 0 && window.span() <= src.len() && channels <= dst.len(), "in the slices");
+    // SAFETY: the window lies in `src` and the channels in `dst`; an `Isa` exists only for instructions that there are.
+    unsafe {
+        match isa.0 {
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 | Kind::Avx2 => max_avx2(&window, src.as_ptr(), dst.as_mut_ptr()),
+            _ => max_window::<Lanes>(&window, src.as_ptr(), dst.as_mut_ptr()),
+        }
+    }
+}
+
+/// Checks that all that the tiles of a row read and write lies in its slices.
+fn check(row: &Row, channels: usize, weights: usize) {
+    assert!(row.pixels > 0 && row.window.rows > 0 && row.window.runs > 0, "nothing to compute");
+    let last = row.pixels - 1;
+    assert!(last * row.src_step + row.window.span() <= row.src.len(), "the windows end in the source");
+    assert!(last * row.dst_step + channels <= row.dst.len(), "the pixels end in the destination");
+    assert!(row.add.is_none_or(|add| last * row.add_step + channels <= add.len()), "the pixels end in what is added");
+    assert!(weights <= row.weights.len() && channels <= row.bias.len(), "there are weights for all channels");
+}
+
+/// Runs a row in tiles of about equal size. `tiles[n]` is for n + 1 pixels.
+fn run_tiles(tiles: &[TileFn], row: &mut Row) {
+    let count = row.pixels.div_ceil(tiles.len());
+    let (pixels, larger) = (row.pixels / count, row.pixels % count);
+    let mut first = 0;
+    for tile in 0..count {
+        let pixels = pixels + usize::from(tile < larger);
+        // SAFETY: `check` has shown that all pixels of the row lie in the slices, these `pixels` are some of them, and the
+        // functions are for instructions that there are.
+        unsafe {
+            tiles[pixels - 1](&Tile {
+                window: row.window,
+                src: row.src.as_ptr().add(first * row.src_step),
+                src_step: row.src_step,
+                weights: row.weights.as_ptr(),
+                bias: row.bias.as_ptr(),
+                add: row.add.map(|add| add.as_ptr().add(first * row.add_step)),
+                add_step: row.add_step,
+                dst: row.dst.as_mut_ptr().add(first * row.dst_step),
+                dst_step: row.dst_step,
+                limits: row.limits,
+            });
+        }
+        first += pixels;
+    }
+}

@@ -1,0 +1,143 @@
+//! The instruction sets: their vectors, and their tiles.
+
+#[cfg(target_arch = "aarch64")]
+use std::arch::aarch64::*;
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::*;
+
+use super::Window;
+use super::tile::{Tile, Vector, convolve_tile, depthwise_tile, max_window};
+
+/// An instruction set: its vector's functions, and its tiles.
+macro_rules! instruction_set {
+    (
+        $vector:ty, $lanes:literal, $rest:ty, $([$feature:literal],)? $convolve:ident, $depthwise:ident;
+        $splat:expr, $load:expr, $store:expr, $add:expr, $max:expr, $min:expr, $add_product:expr
+    ) => {
+        // SAFETY of all: that of the intrinsics, which the callers guarantee.
+        #[allow(unused_unsafe, reason = "plain numbers need none")]
+        impl Vector for $vector {
+            const LANES: usize = $lanes;
+            #[inline(always)]
+            unsafe fn splat(value: f32) -> Self {
+                unsafe { $splat(value) }
+            }
+            #[inline(always)]
+            unsafe fn load(from: *const f32) -> Self {
+                unsafe { $load(from) }
+            }
+            #[inline(always)]
+            unsafe fn store(self, to: *mut f32) {
+                unsafe { $store(to, self) }
+            }
+            #[inline(always)]
+            unsafe fn add(self, other: Self) -> Self {
+                unsafe { $add(self, other) }
+            }
+            #[inline(always)]
+            unsafe fn max(self, other: Self) -> Self {
+                unsafe { $max(self, other) }
+            }
+            #[inline(always)]
+            unsafe fn min(self, other: Self) -> Self {
+                unsafe { $min(self, other) }
+            }
+            #[inline(always)]
+            unsafe fn add_product(self, a: Self, b: Self) -> Self {
+                unsafe { $add_product(a, b, self) }
+            }
+        }
+
+        $(#[target_feature(enable = $feature)])?
+        pub unsafe fn $convolve<const PIXELS: usize, const VECTORS: usize>(tile: &Tile) {
+            unsafe { convolve_tile::<$vector, PIXELS, VECTORS>(tile) }
+        }
+
+        $(#[target_feature(enable = $feature)])?
+        pub unsafe fn $depthwise<const PIXELS: usize>(tile: &Tile) {
+            let channels = tile.window.run_length;
+            let whole = channels - channels % $lanes;
+            unsafe {
+                depthwise_tile::<$vector, PIXELS>(tile, 0..whole);
+                if whole < channels {
+                    depthwise_tile::<$rest, PIXELS>(tile, whole..channels);
+                }
+            }
+        }
+    };
+}
+
+/// What any processor has; the compiler makes instructions of it.
+#[derive(Clone, Copy)]
+pub struct Lanes([f32; 8]);
+
+/// An expression for each lane.
+macro_rules! lanes {
+    ($lane:ident => $value:expr) => {
+        Lanes([
+            {
+                let $lane = 0;
+                $value
+            },
+            {
+                let $lane = 1;
+                $value
+            },
+            {
+                let $lane = 2;
+                $value
+            },
+            {
+                let $lane = 3;
+                $value
+            },
+            {
+                let $lane = 4;
+                $value
+            },
+            {
+                let $lane = 5;
+                $value
+            },
+            {
+                let $lane = 6;
+                $value
+            },
+            {
+                let $lane = 7;
+                $value
+            },
+        ])
+    };
+}
+
+instruction_set!(
+    Lanes, 8, Lanes, convolve_portable, depthwise_portable;
+    |value| Lanes([value; 8]),
+    |from: *const f32| Lanes(from.cast::<[f32; 8]>().read_unaligned()),
+    |to: *mut f32, Lanes(value)| to.cast::<[f32; 8]>().write_unaligned(value),
+    |a: Lanes, b: Lanes| lanes!(lane => a.0[lane] + b.0[lane]),
+    |a: Lanes, b: Lanes| lanes!(lane => if a.0[lane] > b.0[lane] { a.0[lane] } else { b.0[lane] }),
+    |a: Lanes, b: Lanes| lanes!(lane => if a.0[lane] < b.0[lane] { a.0[lane] } else { b.0[lane] }),
+    |a: Lanes, b: Lanes, c: Lanes| lanes!(lane => c.0[lane] + a.0[lane] * b.0[lane])
+);
+
+#[cfg(target_arch = "x86_64")]
+instruction_set!(
+    __m256, 8, __m256, ["avx2,fma"], convolve_avx2, depthwise_avx2;
+    _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_add_ps, _mm256_max_ps, _mm256_min_ps, _mm256_fmadd_ps
+);
+
+#[cfg(target_arch = "x86_64")]
+instruction_set!(
+    __m512, 16, __m256, ["avx2,fma,avx512f"], convolve_avx512, depthwise_avx512;
+    _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_add_ps, _mm512_max_ps, _mm512_min_ps, _mm512_fmadd_ps
+);
+
+/// [`max_window`] in AVX2.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+pub unsafe fn max_avx2(window: &Window, src: *const f32, dst: *mut f32) {
+    // SAFETY: the caller's.
+    unsafe { max_window::<__m256>(window, src, dst) }
+}

@@ -1,0 +1,129 @@
+//! Tiles, whatever the instruction set is.
+
+use super::Window;
+
+/// Some pixels of a row, see [`super::Row`].
+pub struct Tile {
+    pub window: Window,
+    pub src: *const f32,
+    pub src_step: usize,
+    pub weights: *const f32,
+    pub bias: *const f32,
+    pub add: Option<*const f32>,
+    pub add_step: usize,
+    pub dst: *mut f32,
+    pub dst_step: usize,
+    pub limits: [f32; 2],
+}
+
+/// Computes a tile. All that its window and its steps reach must be readable or writable, and the processor must have the
+/// instructions.
+pub type TileFn = unsafe fn(&Tile);
+
+/// Numbers that one instruction computes at once. Its functions are inlined into functions with the instructions' `target_feature`,
+/// and must only be called from there.
+pub trait Vector: Copy {
+    const LANES: usize;
+    unsafe fn splat(value: f32) -> Self;
+    unsafe fn load(from: *const f32) -> Self;
+    unsafe fn store(self, to: *mut f32);
+    unsafe fn add(self, other: Self) -> Self;
+    unsafe fn max(self, other: Self) -> Self;
+    unsafe fn min(self, other: Self) -> Self;
+    /// `self + a * b`
+    unsafe fn add_product(self, a: Self, b: Self) -> Self;
+}
+
+#[inline(always)]
+pub unsafe fn convolve_tile<V: Vector, const PIXELS: usize, const VECTORS: usize>(tile: &Tile) {
+    let Window { rows, row_step, runs, run_step, run_length } = tile.window;
+    // SAFETY: the caller's, see `TileFn`.
+    unsafe {
+        let mut sums = [[V::splat(0.0); VECTORS]; PIXELS];
+        for vector in 0..VECTORS {
+            let bias = V::load(tile.bias.add(vector * V::LANES));
+            for sums in &mut sums {
+                sums[vector] = bias;
+            }
+        }
+        let mut weights = tile.weights;
+        for row in 0..rows {
+            for run in 0..runs {
+                let mut src = tile.src.add(row * row_step + run * run_step);
+                for _ in 0..run_length {
+                    let mut factors = [V::splat(0.0); VECTORS];
+                    for (vector, factor) in factors.iter_mut().enumerate() {
+                        *factor = V::load(weights.add(vector * V::LANES));
+                    }
+                    for (pixel, sums) in sums.iter_mut().enumerate() {
+                        let value = V::splat(*src.add(pixel * tile.src_step));
+                        for (sum, factor) in sums.iter_mut().zip(factors) {
+                            *sum = sum.add_product(value, factor);
+                        }
+                    }
+                    src = src.add(1);
+                    weights = weights.add(VECTORS * V::LANES);
+                }
+            }
+        }
+        for (pixel, sums) in sums.iter().enumerate() {
+            for (vector, sum) in sums.iter().enumerate() {
+                finish(tile, pixel, vector * V::LANES, *sum);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+pub unsafe fn depthwise_tile<V: Vector, const PIXELS: usize>(tile: &Tile, channels: std::ops::Range<usize>) {
+    let Window { rows, row_step, runs, run_step, run_length } = tile.window;
+    let mut channel = channels.start;
+    // SAFETY: the caller's, see `TileFn`.
+    unsafe {
+        while channel + V::LANES <= channels.end {
+            let mut sums = [V::load(tile.bias.add(channel)); PIXELS];
+            for row in 0..rows {
+                for run in 0..runs {
+                    let factor = V::load(tile.weights.add((row * runs + run) * run_length + channel));
+                    let src = tile.src.add(row * row_step + run * run_step + channel);
+                    for (pixel, sum) in sums.iter_mut().enumerate() {
+                        *sum = sum.add_product(V::load(src.add(pixel * tile.src_step)), factor);
+                    }
+                }
+            }
+            for (pixel, sum) in sums.iter().enumerate() {
+                finish(tile, pixel, channel, *sum);
+            }
+            channel += V::LANES;
+        }
+    }
+}
+
+/// Adds what is to be added, applies the limits and stores.
+#[inline(always)]
+unsafe fn finish<V: Vector>(tile: &Tile, pixel: usize, channel: usize, mut sum: V) {
+    // SAFETY: the caller's, see `TileFn`.
+    unsafe {
+        if let Some(add) = tile.add {
+            sum = sum.add(V::load(add.add(pixel * tile.add_step + channel)));
+        }
+        let [least, most] = tile.limits;
+        sum.max(V::splat(least)).min(V::splat(most)).store(tile.dst.add(pixel * tile.dst_step + channel));
+    }
+}
+
+#[inline(always)]
+pub unsafe fn max_window<V: Vector>(window: &Window, src: *const f32, dst: *mut f32) {
+    // SAFETY: the caller's: the window lies in `src` and the channels in `dst`.
+    unsafe {
+        for channel in (0..window.run_length).step_by(V::LANES) {
+            let mut largest = V::load(src.add(channel));
+            for row in 0..window.rows {
+                for run in 0..window.runs {
+                    largest = largest.max(V::load(src.add(row * window.row_step + run * window.run_step + channel)));
+                }
+            }
+            largest.store(dst.add(channel));
+        }
+    }
+}
