@@ -195,6 +195,7 @@ fn is_wanted(output: &dyn Output, parameters: &Parameters, faults: &mut Vec<Stri
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     use futures::{Stream, StreamExt};
     use opencv::imgcodecs::{IMREAD_GRAYSCALE, imread};
@@ -220,15 +221,21 @@ mod tests {
     }
 
     /// The id of the face, from the next answer that has one. Images are sent until it comes, as some are lost while the parts
-    /// find each other.
+    /// find each other. Answers to earlier images may still be on the way; they do not count.
     async fn id_of_face(
         images: &Publisher<Image>,
         answers: &mut (impl Stream<Item = FaceAttributesArray> + Unpin),
     ) -> String {
+        static SENT: AtomicU32 = AtomicU32::new(1);
+        let first = SENT.load(Ordering::Relaxed);
         let ask = async {
             loop {
-                images.publish(&portrait()).unwrap();
+                let mut image = portrait();
+                // So near to each other that no track ends between them.
+                image.header.stamp.nanosec = SENT.fetch_add(1, Ordering::Relaxed);
+                images.publish(&image).unwrap();
                 if let Ok(Some(answer)) = timeout(Duration::from_millis(200), answers.next()).await
+                    && answer.header.stamp.nanosec >= first
                     && let Some(face) = answer.faces.first()
                 {
                     return face.id.clone();
