@@ -11,9 +11,10 @@ use tract_onnx::prelude::TractError;
 
 pub(crate) use input::ModelInput;
 pub use input::{MAX_INPUT_SIDE_PX, PixelRange};
+pub(crate) use kernels::{Kernels, Progress};
 pub use metadata::Outputs;
 pub use model::Model;
-pub(crate) use model::{check_outputs, check_shape};
+pub(crate) use model::{agree, check_outputs, check_shape, noise};
 
 /// Why a file was refused as a network.
 #[derive(Debug, thiserror::Error)]

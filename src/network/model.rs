@@ -19,7 +19,7 @@ use crate::panics::catch_panic;
 pub struct Model {
     plan: Arc<TypedRunnableModel>,
     /// `None` where only tract's operators can run the network.
-    kernels: Option<Kernels>,
+    kernels: Option<Arc<Kernels>>,
     proto: ModelProto,
     input: ModelInput,
 }
@@ -105,7 +105,7 @@ impl Model {
         }
     }
 
-    fn run_in_kernels(&self, kernels: &Kernels, pixels: &[u8]) -> Result<Vec<f32>, RunError> {
+    fn run_in_kernels(&self, kernels: &Arc<Kernels>, pixels: &[u8]) -> Result<Vec<f32>, RunError> {
         self.input.check(pixels)?;
         let lines = pixels.chunks_exact(self.input.size.width as usize);
         let scale = |row: usize, line: &mut [f32]| {
@@ -113,7 +113,7 @@ impl Model {
                 *value = self.input.pixel_range.scale(*pixel);
             }
         };
-        Ok(kernels.run(scale, |outputs| outputs[0].clone()))
+        Ok(kernels.begin(scale).finish()[0].clone())
     }
 
     fn run_in_tract(&self, pixels: &[u8]) -> Result<Vec<f32>, RunError> {
@@ -124,7 +124,7 @@ impl Model {
     }
 
     /// The network in kernels, if they know all of it and agree with tract on a picture.
-    fn kernels(&self) -> Result<Option<Kernels>, ModelProblem> {
+    fn kernels(&self) -> Result<Option<Arc<Kernels>>, ModelProblem> {
         let [width, height] = [self.input.size.width, self.input.size.height].map(|side| side as usize);
         let Some(kernels) = Kernels::translate(&self.proto, [1, height, width]) else { return Ok(None) };
         let noise = noise(width * height);

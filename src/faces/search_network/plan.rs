@@ -1,15 +1,17 @@
-//! Runs CenterFace in tract, with one execution plan for each size of picture. A run can pause between two operators.
+//! Runs CenterFace, with one execution plan for each size of picture: in kernels if they agree with tract, otherwise in tract. A run
+//! can pause between two operators.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use opencv::core::{Size, Vec3b};
+use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::tract_ndarray::Axis;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::{OutletId, TypedSimpleState};
 
 use super::decode::{CELL_PX, CHANNELS, Maps};
-use crate::network::{ModelProblem, RunError, check_outputs, check_shape};
+use crate::network::{Kernels, ModelProblem, Progress, RunError, agree, check_outputs, check_shape, noise};
 use crate::panics::catch_panic;
 
 /// How many plans are kept. Each holds a copy of the weights, about 8 MB. A camera needs three: two for its frames and one
@@ -23,6 +25,8 @@ const TRIAL_SIZE: Size = Size { width: 96, height: 64 };
 /// The network, and its plans for the sizes that were asked for lately.
 pub(super) struct Plans {
     network: InferenceModel,
+    /// What kernels are translated from; `None` where only tract's operators can run the network.
+    proto: Option<ModelProto>,
     /// The one that was used last is the last one.
     plans: Vec<Arc<Plan>>,
 }
@@ -32,15 +36,17 @@ impl Plans {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ModelProblem> {
         // tract panics in many places where a graph is damaged.
         catch_panic(|| {
-            let network = read(bytes)?;
-            let black = vec![Vec3b::default(); TRIAL_SIZE.area() as usize];
-            let trial = Arc::new(Plan::new(&network, TRIAL_SIZE)?);
-            trial
-                .begin(&black)
-                .and_then(Run::finish)
-                .and_then(|run| run.read(check_heat)?)
-                .map_err(ModelProblem::Trial)?;
-            Ok(Self { network, plans: Vec::new() })
+            let (proto, network) = read(bytes)?;
+            let numbers = noise(3 * TRIAL_SIZE.area() as usize);
+            let picture: Vec<_> = numbers.as_chunks().0.iter().map(|bgr| Vec3b::from(*bgr)).collect();
+            let run = |plan: Plan| Arc::new(plan).begin(&picture).and_then(Run::finish).map_err(ModelProblem::Trial);
+            let in_tract = run(Plan::in_tract(&network, TRIAL_SIZE)?)?;
+            in_tract.read(check_heat).flatten().map_err(ModelProblem::Trial)?;
+            let is_same = match Plan::in_kernels(&proto, TRIAL_SIZE) {
+                Some(plan) => run(plan)?.agrees_with(&in_tract).map_err(ModelProblem::Trial)?,
+                None => false,
+            };
+            Ok(Self { network, proto: is_same.then_some(proto), plans: Vec::new() })
         })
         .unwrap_or_else(|panic| Err(ModelProblem::Unsupported(panic)))
     }
@@ -60,7 +66,13 @@ impl Plans {
     pub fn prepare(&mut self, size: Size) -> Result<Arc<Plan>, ModelProblem> {
         let plan = match self.plans.iter().position(|plan| plan.size == size) {
             Some(known) => self.plans.remove(known),
-            None => Arc::new(catch_panic(|| Plan::new(&self.network, size)).map_err(ModelProblem::Unsupported)??),
+            None => match self.proto.as_ref().and_then(|proto| Plan::in_kernels(proto, size)) {
+                Some(plan) => Arc::new(plan),
+                None => {
+                    let plan = catch_panic(|| Plan::in_tract(&self.network, size));
+                    Arc::new(plan.map_err(ModelProblem::Unsupported)??)
+                }
+            },
         };
         if self.plans.len() == MAX_PLANS {
             self.plans.remove(0);
@@ -73,8 +85,13 @@ impl Plans {
 /// The network for pictures of one size.
 pub(super) struct Plan {
     size: Size,
-    network: Arc<TypedRunnableModel>,
-    steps: Vec<Step>,
+    engine: Engine,
+}
+
+/// What runs the network.
+enum Engine {
+    Kernels(Arc<Kernels>),
+    Tract { network: Arc<TypedRunnableModel>, steps: Vec<Step> },
 }
 
 /// An operator of the network.
@@ -97,7 +114,12 @@ impl Step {
 }
 
 impl Plan {
-    fn new(network: &InferenceModel, size: Size) -> Result<Self, ModelProblem> {
+    fn in_kernels(proto: &ModelProto, size: Size) -> Option<Self> {
+        let [width, height] = [size.width, size.height].map(|side| side as usize);
+        Some(Self { size, engine: Engine::Kernels(Kernels::translate(proto, [3, height, width])?) })
+    }
+
+    fn in_tract(network: &InferenceModel, size: Size) -> Result<Self, ModelProblem> {
         let unsupported = |error: TractError| ModelProblem::Unsupported(format!("{error:#}"));
         let [width, height] = [size.width, size.height].map(|side| side as usize);
         let shape = [1, 3, height, width];
@@ -113,44 +135,34 @@ impl Plan {
             check_shape(name, fact, &[1, channels, rows, columns])?;
         }
         let network = network.into_runnable().map_err(unsupported)?;
-        let steps = steps(&network).map_err(unsupported)?;
-        let mut plan = Self { size, network, steps };
-        plan.time_steps().map_err(ModelProblem::Trial)?;
-        Ok(plan)
-    }
-
-    /// Measures the steps on a black picture, so that the parts of a run take about the same time. What a run finds does not depend on
-    /// it.
-    fn time_steps(&mut self) -> Result<(), RunError> {
-        let mut state = self.network.spawn()?;
-        let shape = [1, 3, self.size.height as usize, self.size.width as usize];
-        state.set_input(0, Tensor::zero::<f32>(&shape)?.into_tvalue())?;
-        let begin = Instant::now();
-        let mut passed = Vec::with_capacity(self.steps.len());
-        for step in &self.steps {
-            step.run(&mut state)?;
-            passed.push(begin.elapsed().as_secs_f64());
-        }
-        let total = passed.last().copied().unwrap_or_default();
-        for (step, passed) in self.steps.iter_mut().zip(passed) {
-            step.done = if total > 0.0 { passed / total } else { 1.0 };
-        }
-        Ok(())
+        let mut steps = steps(&network).map_err(unsupported)?;
+        time_steps(&network, &mut steps, &shape).map_err(ModelProblem::Trial)?;
+        Ok(Self { size, engine: Engine::Tract { network, steps } })
     }
 
     fn begin(self: &Arc<Self>, bgr: &[Vec3b]) -> Result<Run, RunError> {
-        let input = self.input(bgr)?;
-        let mut state = self.network.spawn()?;
-        state.set_input(0, input.into_tvalue())?;
-        Ok(Run { plan: Arc::clone(self), state, steps_done: 0 })
-    }
-
-    /// The picture as the network takes it, `[1, 3, height, width]`: red, green, blue, 0 to 255.
-    fn input(&self, bgr: &[Vec3b]) -> Result<Tensor, RunError> {
         let (expected, got) = (self.size.area() as usize, bgr.len());
         if got != expected {
             return Err(RunError::PixelCount { expected, got });
         }
+        let state = match &self.engine {
+            Engine::Kernels(kernels) => State::Kernels(kernels.begin(|row, line| {
+                let width = self.size.width as usize;
+                for (rgb, pixel) in line.as_chunks_mut().0.iter_mut().zip(&bgr[row * width..]) {
+                    *rgb = [pixel[2], pixel[1], pixel[0]].map(f32::from);
+                }
+            })),
+            Engine::Tract { network, .. } => {
+                let mut state = network.spawn()?;
+                state.set_input(0, self.input(bgr)?.into_tvalue())?;
+                State::Tract { state, steps_done: 0 }
+            }
+        };
+        Ok(Run { plan: Arc::clone(self), state })
+    }
+
+    /// The picture as tract takes it, `[1, 3, height, width]`: red, green, blue, 0 to 255.
+    fn input(&self, bgr: &[Vec3b]) -> Result<Tensor, RunError> {
         let mut tensor = Tensor::zero::<f32>(&[1, 3, self.size.height as usize, self.size.width as usize])?;
         let mut view = tensor.to_plain_array_view_mut::<f32>()?;
         for (color, mut plane) in view.axis_iter_mut(Axis(1)).enumerate() {
@@ -160,6 +172,23 @@ impl Plan {
         }
         Ok(tensor)
     }
+}
+
+/// Measures the steps on a black picture, so that the parts of a run take about the same time. What a run finds does not depend on it.
+fn time_steps(network: &Arc<TypedRunnableModel>, steps: &mut [Step], shape: &[usize]) -> Result<(), RunError> {
+    let mut state = network.spawn()?;
+    state.set_input(0, Tensor::zero::<f32>(shape)?.into_tvalue())?;
+    let begin = Instant::now();
+    let mut passed = Vec::with_capacity(steps.len());
+    for step in &*steps {
+        step.run(&mut state)?;
+        passed.push(begin.elapsed().as_secs_f64());
+    }
+    let total = passed.last().copied().unwrap_or_default();
+    for (step, passed) in steps.iter_mut().zip(passed) {
+        step.done = if total > 0.0 { passed / total } else { 1.0 };
+    }
+    Ok(())
 }
 
 /// The operators in the order in which tract runs them.
@@ -183,22 +212,33 @@ fn steps(network: &TypedRunnableModel) -> TractResult<Vec<Step>> {
 /// A picture on its way through the network.
 pub(super) struct Run {
     plan: Arc<Plan>,
-    state: TypedSimpleState,
-    steps_done: usize,
+    state: State,
+}
+
+enum State {
+    Kernels(Progress),
+    Tract { state: TypedSimpleState, steps_done: usize },
 }
 
 impl Run {
     /// Goes on until `share` of the whole run is done, 0 to 1.
     pub fn advance(&mut self, share: f64) -> Result<(), RunError> {
-        // tract panics where an operator meets what it does not expect.
-        catch_panic(|| {
-            while let Some(step) = self.plan.steps.get(self.steps_done).filter(|step| step.done <= share) {
-                step.run(&mut self.state)?;
-                self.steps_done += 1;
+        match (&mut self.state, &self.plan.engine) {
+            (State::Kernels(progress), _) => progress.advance(share),
+            (State::Tract { state, steps_done }, Engine::Tract { steps, .. }) => {
+                // tract panics where an operator meets what it does not expect.
+                catch_panic(|| {
+                    while let Some(step) = steps.get(*steps_done).filter(|step| step.done <= share) {
+                        step.run(state)?;
+                        *steps_done += 1;
+                    }
+                    Ok::<_, RunError>(())
+                })
+                .map_err(RunError::Tract)??;
             }
-            Ok(())
-        })
-        .map_err(RunError::Tract)?
+            (State::Tract { .. }, Engine::Kernels(_)) => {}
+        }
+        Ok(())
     }
 
     /// Goes on until the end.
@@ -209,22 +249,51 @@ impl Run {
 
     /// Lets `read` see what the network made of the picture.
     pub fn read<T>(&self, read: impl FnOnce(&Maps) -> T) -> Result<T, RunError> {
-        let outputs = (0..CHANNELS.len()).map(|output| self.state.output(output)).collect::<TractResult<Vec<_>>>()?;
-        let views =
-            outputs.iter().map(|output| output.to_plain_array_view::<f32>()).collect::<TractResult<Vec<_>>>()?;
-        // The rows of an output may lie in another order in memory than one after the other.
-        let maps: Vec<_> = views.iter().map(|view| view.as_standard_layout()).collect();
-        let slices: Vec<&[f32]> = maps.iter().filter_map(|map| map.as_slice()).collect();
-        let [heat, sizes, offsets, landmarks] = slices[..] else {
+        match &self.state {
+            State::Kernels(progress) => {
+                let unfinished = || RunError::Tract("its outputs are read before its end".to_owned());
+                let outputs = progress.outputs().ok_or_else(unfinished)?;
+                self.read_maps(&outputs.iter().map(Vec::as_slice).collect::<Vec<_>>(), read)
+            }
+            State::Tract { state, .. } => {
+                let outputs =
+                    (0..CHANNELS.len()).map(|output| state.output(output)).collect::<TractResult<Vec<_>>>()?;
+                let views = outputs.iter().map(|output| output.to_plain_array_view::<f32>());
+                let views = views.collect::<TractResult<Vec<_>>>()?;
+                // The rows of an output may lie in another order in memory than one after the other.
+                let maps: Vec<_> = views.iter().map(|view| view.as_standard_layout()).collect();
+                self.read_maps(&maps.iter().filter_map(|map| map.as_slice()).collect::<Vec<_>>(), read)
+            }
+        }
+    }
+
+    fn read_maps<T>(&self, slices: &[&[f32]], read: impl FnOnce(&Maps) -> T) -> Result<T, RunError> {
+        let [heat, sizes, offsets, landmarks] = *slices else {
             return Err(RunError::Tract(format!("{} outputs, expected 4", slices.len())));
         };
         let [columns, rows] = [self.plan.size.width, self.plan.size.height].map(|side| side as usize / CELL_PX);
         Ok(read(&Maps { columns, rows, heat, sizes, offsets, landmarks }))
     }
+
+    fn agrees_with(&self, other: &Self) -> Result<bool, RunError> {
+        other.read(|theirs| {
+            self.read(|ours| {
+                agree(
+                    "the search network",
+                    &[
+                        (theirs.heat, ours.heat),
+                        (theirs.sizes, ours.sizes),
+                        (theirs.offsets, ours.offsets),
+                        (theirs.landmarks, ours.landmarks),
+                    ],
+                )
+            })
+        })?
+    }
 }
 
 /// Parses the file. Its input size and output sizes are examples of PyTorch's export: the network takes any size.
-fn read(bytes: &[u8]) -> Result<InferenceModel, ModelProblem> {
+fn read(bytes: &[u8]) -> Result<(ModelProto, InferenceModel), ModelProblem> {
     let not_onnx = |error: TractError| ModelProblem::NotOnnx(format!("{error:#}"));
     let onnx = tract_onnx::onnx().with_ignore_output_shapes(true).with_ignore_value_info(true);
     let proto = onnx.proto_model_for_read(&mut &*bytes).map_err(not_onnx)?;
@@ -236,7 +305,7 @@ fn read(bytes: &[u8]) -> Result<InferenceModel, ModelProblem> {
         let expected = format!("1 input and {} outputs", CHANNELS.len());
         return Err(ModelProblem::Shape { tensor: "the graph", expected, got: format!("{inputs} and {outputs}") });
     }
-    Ok(network)
+    Ok((proto, network))
 }
 
 fn check_heat(maps: &Maps) -> Result<(), RunError> {

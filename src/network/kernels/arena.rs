@@ -89,6 +89,7 @@ impl Slots {
 }
 
 /// The slots' memory, and the outputs.
+#[derive(Default)]
 pub struct Arena {
     slots: Vec<Slot>,
     outputs: Vec<Vec<f32>>,

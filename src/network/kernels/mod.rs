@@ -14,7 +14,8 @@ mod steps;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::{mem, thread};
 
 use tract_onnx::pb::ModelProto;
 
@@ -35,12 +36,13 @@ pub(crate) struct Kernels {
 impl Kernels {
     /// Translates a network for pictures of `[channels, height, width]`. `None`, said at debug, where it has what the kernels do not
     /// know.
-    pub fn translate(proto: &ModelProto, input: [usize; 3]) -> Option<Self> {
+    pub fn translate(proto: &ModelProto, input: [usize; 3]) -> Option<Arc<Self>> {
         // Sizes and weights of a damaged file may disagree in ways that nothing checks.
         catch_panic(|| Self::translate_for(proto, input, Isa::fastest()))
             .flatten()
             .inspect_err(|reason| log::debug!("tract's operators run the network: {reason}"))
             .ok()
+            .map(Arc::new)
     }
 
     fn translate_for(proto: &ModelProto, [channels, height, width]: [usize; 3], isa: Isa) -> Result<Self, String> {
@@ -49,43 +51,49 @@ impl Kernels {
     }
 
     /// Begins a run with a picture that `write` writes: `[height][width][channels]`, row by row.
-    pub fn begin(&self, write: impl FnMut(usize, &mut [f32])) -> Progress {
+    pub fn begin(self: &Arc<Self>, write: impl FnMut(usize, &mut [f32])) -> Progress {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut arena = idle.unwrap_or_else(|| self.plan.arena());
         self.plan.write_input(&mut arena, write);
-        Progress { arena, steps_done: 0 }
-    }
-
-    /// Goes on until `share` of the whole run's work is done, 0 to 1.
-    pub fn advance(&self, progress: &mut Progress, share: f64) {
-        while self.plan.done_after(progress.steps_done).is_some_and(|done| done <= share) {
-            self.plan.run_step(progress.steps_done, &mut progress.arena);
-            progress.steps_done += 1;
-        }
-    }
-
-    /// The outputs of a finished run, each `[channels][height][width]`.
-    pub fn outputs<'a>(&self, progress: &'a Progress) -> &'a [Vec<f32>] {
-        progress.arena.outputs()
-    }
-
-    /// Gives a run's working memory to the next run.
-    pub fn recycle(&self, progress: Progress) {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(progress.arena);
-    }
-
-    /// Runs the whole network on a picture that `write` writes, and lets `read` see the outputs.
-    pub fn run<T>(&self, write: impl FnMut(usize, &mut [f32]), read: impl FnOnce(&[Vec<f32>]) -> T) -> T {
-        let mut progress = self.begin(write);
-        self.advance(&mut progress, 1.0);
-        let result = read(self.outputs(&progress));
-        self.recycle(progress);
-        result
+        Progress { kernels: Arc::clone(self), arena, steps_done: 0 }
     }
 }
 
-/// A picture on its way through the network.
+/// A picture on its way through the network. When it is dropped, the next run takes its working memory.
 pub(crate) struct Progress {
+    kernels: Arc<Kernels>,
     arena: Arena,
     steps_done: usize,
+}
+
+impl Progress {
+    /// Goes on until `share` of the whole run's work is done, 0 to 1.
+    pub fn advance(&mut self, share: f64) {
+        let plan = &self.kernels.plan;
+        while plan.done_after(self.steps_done).is_some_and(|done| done <= share) {
+            plan.run_step(self.steps_done, &mut self.arena);
+            self.steps_done += 1;
+        }
+    }
+
+    /// Goes on until the end, and returns the outputs, each `[channels][height][width]`.
+    pub fn finish(&mut self) -> &[Vec<f32>] {
+        self.advance(1.0);
+        self.arena.outputs()
+    }
+
+    /// The outputs, each `[channels][height][width]`; `None` before the end.
+    pub fn outputs(&self) -> Option<&[Vec<f32>]> {
+        self.kernels.plan.done_after(self.steps_done).is_none().then(|| self.arena.outputs())
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        // A step that panicked has taken a map out of the memory.
+        if thread::panicking() {
+            return;
+        }
+        self.kernels.idle.lock().unwrap_or_else(PoisonError::into_inner).push(mem::take(&mut self.arena));
+    }
 }

@@ -157,7 +157,9 @@ pub fn max_pool(isa: Isa, window: Window, src: &[f32], dst: &mut [f32]) {
         match isa.0 {
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512 | Kind::Avx2 => max_avx2(&window, src.as_ptr(), dst.as_mut_ptr()),
-            _ => max_window::<Lanes>(&window, src.as_ptr(), dst.as_mut_ptr()),
+            #[cfg(target_arch = "aarch64")]
+            Kind::Neon => max_neon(&window, src.as_ptr(), dst.as_mut_ptr()),
+            Kind::Portable => max_window::<Lanes>(&window, src.as_ptr(), dst.as_mut_ptr()),
         }
     }
 }

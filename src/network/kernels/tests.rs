@@ -38,14 +38,14 @@ impl Reference {
     }
 }
 
-fn run(kernels: &Kernels, [channels, height, width]: [usize; 3], picture: &[f32]) -> Vec<Vec<f32>> {
+fn run(kernels: &Arc<Kernels>, [channels, height, width]: [usize; 3], picture: &[f32]) -> Vec<Vec<f32>> {
     let write = |row: usize, line: &mut [f32]| {
         for (position, value) in line.iter_mut().enumerate() {
             let (column, channel) = (position / channels, position % channels);
             *value = picture[(channel * height + row) * width + column];
         }
     };
-    kernels.run(write, |outputs| outputs.to_vec())
+    kernels.begin(write).finish().to_vec()
 }
 
 /// The largest difference over the largest value, or over 1.
@@ -63,7 +63,7 @@ fn check(bytes: &[u8], input: [usize; 3], range: [f32; 2], pictures: u64) {
     let proto = proto(bytes);
     let reference = Reference::new(&proto, input);
     for isa in Isa::available() {
-        let kernels = Kernels::translate_for(&proto, input, isa).unwrap();
+        let kernels = Arc::new(Kernels::translate_for(&proto, input, isa).unwrap());
         for seed in 0..pictures {
             let picture = picture(seed, input.iter().product(), range);
             let difference = difference(&reference.run(input, &picture), &run(&kernels, input, &picture));
@@ -98,7 +98,7 @@ fn cost_of_each_step() {
     let cases = [(EMOTION, [1, 64, 64]), (GENDER, [1, 64, 64]), (CENTERFACE, [3, 256, 320])];
     for (bytes, input) in cases {
         for isa in Isa::available() {
-            let kernels = Kernels::translate_for(&proto(bytes), input, isa).unwrap();
+            let kernels = Arc::new(Kernels::translate_for(&proto(bytes), input, isa).unwrap());
             let mut least = vec![u128::MAX; 200];
             let runs = 20_000_000 / input.iter().product::<usize>() / 20;
             for _ in 0..runs {
@@ -111,7 +111,6 @@ fn cost_of_each_step() {
                     step += 1;
                 }
                 least.truncate(step);
-                kernels.recycle(progress);
             }
             println!("{input:?} {isa:?}: {} us", least.iter().sum::<u128>() / 1000);
             for (step, time) in least.iter().enumerate() {

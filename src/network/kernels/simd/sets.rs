@@ -134,6 +134,34 @@ instruction_set!(
     _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_add_ps, _mm512_max_ps, _mm512_min_ps, _mm512_fmadd_ps
 );
 
+/// Two of NEON's vectors.
+#[cfg(target_arch = "aarch64")]
+#[derive(Clone, Copy)]
+pub struct Neon(float32x4_t, float32x4_t);
+
+#[cfg(target_arch = "aarch64")]
+instruction_set!(
+    Neon, 8, Neon, ["neon"], convolve_neon, depthwise_neon;
+    |value| Neon(vdupq_n_f32(value), vdupq_n_f32(value)),
+    |from: *const f32| Neon(vld1q_f32(from), vld1q_f32(from.add(4))),
+    |to: *mut f32, Neon(low, high)| {
+        vst1q_f32(to, low);
+        vst1q_f32(to.add(4), high);
+    },
+    |a: Neon, b: Neon| Neon(vaddq_f32(a.0, b.0), vaddq_f32(a.1, b.1)),
+    |a: Neon, b: Neon| Neon(vmaxq_f32(a.0, b.0), vmaxq_f32(a.1, b.1)),
+    |a: Neon, b: Neon| Neon(vminq_f32(a.0, b.0), vminq_f32(a.1, b.1)),
+    |a: Neon, b: Neon, c: Neon| Neon(vfmaq_f32(c.0, a.0, b.0), vfmaq_f32(c.1, a.1, b.1))
+);
+
+/// [`max_window`] in NEON.
+#[cfg(target_arch = "aarch64")]
+#[target_feature(enable = "neon")]
+pub unsafe fn max_neon(window: &Window, src: *const f32, dst: *mut f32) {
+    // SAFETY: the caller's.
+    unsafe { max_window::<Neon>(window, src, dst) }
+}
+
 /// [`max_window`] in AVX2.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
