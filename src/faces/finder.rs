@@ -223,13 +223,14 @@ impl FaceFinder {
 
     /// The faces that the search of the whole frame has found, where they are in this frame.
     fn search(&mut self, frame: &Searched, time: Duration) -> Result<Vec<Detection>, SearchError> {
-        if let Some(running) = &mut self.running {
+        // A search that fails is not continued.
+        if let Some(mut running) = self.running.take() {
             running.parts_done += 1;
             running.search.advance(f64::from(running.parts_done) / f64::from(running.parts))?;
-            if running.parts_done == running.parts {
-                let found = running.search.found(frame.parameters.search.min_confidence as f32);
-                self.running = None;
-                self.unconfirmed = found?;
+            if running.parts_done < running.parts {
+                self.running = Some(running);
+            } else {
+                self.unconfirmed = running.search.found(frame.parameters.search.min_confidence as f32)?;
                 self.unconfirmed.sort_by(|a, b| a.confidence.total_cmp(&b.confidence));
             }
         }
