@@ -217,6 +217,11 @@ impl Tracker {
         self.tracks.is_empty()
     }
 
+    /// The number of known faces, seen or not.
+    pub fn count(&self) -> usize {
+        self.tracks.len()
+    }
+
     /// Where the faces of all tracks should be. The squares may leave the image.
     pub fn places(&self) -> Vec<BoundingBox> {
         self.tracks.iter().map(|track| track.motion.square()).collect()
