@@ -9,7 +9,7 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
-use opencv::core::{BORDER_CONSTANT, CV_8UC3, Mat, Scalar, Size, Size2f, ToInputArray, copy_make_border};
+use opencv::core::{BORDER_CONSTANT, CV_8UC3, Mat, Scalar, Size, Size2f, ToInputArray, Vec3b, copy_make_border};
 use opencv::imgproc::{self, resize};
 use opencv::prelude::*;
 
@@ -128,14 +128,16 @@ impl SearchNetwork {
         Ok(Self { name: name.to_owned(), plans })
     }
 
-    /// Gets ready for pictures of the size `picture` whose longer side is scaled to `longer_side_px`. Otherwise, the first search of
-    /// such a picture takes a moment longer.
+    /// Gets ready for pictures of the size `picture` whose longer side is scaled to `longer_side_px`, by searching a black one.
+    /// Otherwise, the first search of such a picture takes a moment longer.
     ///
     /// # Errors
-    /// [`ModelError`] where tract cannot run the network on such pictures.
+    /// [`ModelError`] where the network cannot be run on such pictures.
     pub fn prepare(&mut self, picture: Size, longer_side_px: i32) -> Result<(), ModelError> {
-        let prepared = self.plans.prepare(input_size(picture, longer_side_px));
-        prepared.map(|_| ()).map_err(|problem| ModelError { name: self.name.clone(), problem })
+        let size = input_size(picture, longer_side_px);
+        let black = vec![Vec3b::default(); size.area() as usize];
+        let searched = self.plans.begin(size, &black).and_then(Run::finish);
+        searched.map(drop).map_err(|error| ModelError { name: self.name.clone(), problem: ModelProblem::Trial(error) })
     }
 
     /// The faces in `bgr` (height x width, 8-bit, blue, green, red), from left to right. A part of a larger picture may be given.

@@ -126,7 +126,8 @@ impl Model {
     /// The network in kernels, if they know all of it and agree with tract on a picture.
     fn kernels(&self) -> Result<Option<Arc<Kernels>>, ModelProblem> {
         let [width, height] = [self.input.size.width, self.input.size.height].map(|side| side as usize);
-        let Some(kernels) = Kernels::translate(&self.proto, [1, height, width]) else { return Ok(None) };
+        let range = [0, u8::MAX].map(|pixel| self.input.pixel_range.scale(pixel));
+        let Some(kernels) = Kernels::translate(&self.proto, [1, height, width], range) else { return Ok(None) };
         let noise = noise(width * height);
         let expected = self.run_in_tract(&noise).map_err(ModelProblem::Trial)?;
         let got = self.run_in_kernels(&kernels, &noise).map_err(ModelProblem::Trial)?;

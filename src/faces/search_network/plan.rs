@@ -116,7 +116,8 @@ impl Step {
 impl Plan {
     fn in_kernels(proto: &ModelProto, size: Size) -> Option<Self> {
         let [width, height] = [size.width, size.height].map(|side| side as usize);
-        Some(Self { size, engine: Engine::Kernels(Kernels::translate(proto, [3, height, width])?) })
+        let kernels = Kernels::translate(proto, [3, height, width], [0.0, 255.0])?;
+        Some(Self { size, engine: Engine::Kernels(kernels) })
     }
 
     fn in_tract(network: &InferenceModel, size: Size) -> Result<Self, ModelProblem> {

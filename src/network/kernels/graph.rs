@@ -1,6 +1,7 @@
 //! The graph of a network, read from its ONNX nodes. Batch norms, rectifiers and sums become parts of convolutions.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto};
 
@@ -34,6 +35,12 @@ pub struct Node {
     pub output: MapId,
 }
 
+impl Node {
+    pub fn reads(&self, map: MapId) -> bool {
+        self.input == map || matches!(&self.op, Op::Convolution(Convolution { add: Some(add), .. }) if *add == map)
+    }
+}
+
 #[derive(Debug)]
 pub enum Op {
     Convolution(Convolution),
@@ -44,6 +51,12 @@ pub enum Op {
         counts_padding: bool,
     },
     GlobalMean,
+    /// For each position of the kernel and each channel, the mean over all windows: `[height][width][channels]` as channels.
+    TapMeans {
+        window: Window,
+        /// Height and width of what a convolution with these windows gives.
+        pixels: [usize; 2],
+    },
     Softmax,
     Sigmoid,
 }
@@ -61,6 +74,12 @@ pub struct Window {
 
 impl Window {
     const POINT: Self = Self { kernel: [1; 2], strides: [1; 2], pads: [0; 4] };
+
+    /// The part of a window that lies in a map of this size. `axis`: 0 is down, 1 to the right.
+    pub fn part(&self, axis: usize, position: usize, size: usize) -> Range<usize> {
+        let (first, pad) = (position * self.strides[axis], self.pads[axis]);
+        first.saturating_sub(pad)..(first + self.kernel[axis] - pad).min(size)
+    }
 
     fn output(&self, input: Shape, channels: usize) -> Result<Shape, String> {
         let side = |size: usize, axis: usize| {
@@ -99,20 +118,18 @@ pub struct Convolution {
 const UNLIMITED: [f32; 2] = [f32::NEG_INFINITY, f32::INFINITY];
 
 impl Convolution {
+    /// Of single pixels, without weights yet.
+    pub fn point(kind: Kind) -> Self {
+        Self { kind, window: Window::POINT, weights: vec![], bias: vec![], add: None, limits: UNLIMITED }
+    }
+
     /// Leaves each channel as it is.
     fn identity(channels: usize) -> Self {
-        Self {
-            kind: Kind::Depthwise,
-            window: Window::POINT,
-            weights: vec![1.0; channels],
-            bias: vec![0.0; channels],
-            add: None,
-            limits: UNLIMITED,
-        }
+        Self { weights: vec![1.0; channels], bias: vec![0.0; channels], ..Self::point(Kind::Depthwise) }
     }
 
     /// Whether the result is the plain sum of products and bias.
-    fn is_linear(&self) -> bool {
+    pub fn is_linear(&self) -> bool {
         self.add.is_none() && self.limits == UNLIMITED
     }
 }
@@ -248,7 +265,7 @@ impl<'a> Reader<'a> {
         };
         let window = window(&attributes, [height, width])?;
         let bias = self.bias(node, outputs)?;
-        let op = Convolution { kind, window, weights, bias, add: None, limits: UNLIMITED };
+        let op = Convolution { window, weights, bias, ..Convolution::point(kind) };
         Ok(self.push(Op::Convolution(op), input, window.output(shape, outputs)?))
     }
 
@@ -272,7 +289,7 @@ impl<'a> Reader<'a> {
         };
         let weights = (0..values.len()).map(source).collect();
         let bias = self.bias(node, outputs)?;
-        let op = Convolution { kind: Kind::Transposed, window, weights, bias, add: None, limits: UNLIMITED };
+        let op = Convolution { window, weights, bias, ..Convolution::point(Kind::Transposed) };
         let larger = Shape { height: shape.height * height, width: shape.width * width, channels: outputs };
         Ok(self.push(Op::Convolution(op), input, larger))
     }

@@ -8,6 +8,7 @@
 mod arena;
 mod graph;
 mod onnx;
+mod rewrite;
 mod run;
 mod simd;
 mod steps;
@@ -34,19 +35,26 @@ pub(crate) struct Kernels {
 }
 
 impl Kernels {
-    /// Translates a network for pictures of `[channels, height, width]`. `None`, said at debug, where it has what the kernels do not
+    /// Translates a network for pictures of `[channels, height, width]` whose pixels are in `range`. `None`, said at debug, where it has what the kernels do not
     /// know.
-    pub fn translate(proto: &ModelProto, input: [usize; 3]) -> Option<Arc<Self>> {
+    pub fn translate(proto: &ModelProto, input: [usize; 3], range: [f32; 2]) -> Option<Arc<Self>> {
         // Sizes and weights of a damaged file may disagree in ways that nothing checks.
-        catch_panic(|| Self::translate_for(proto, input, Isa::fastest()))
+        catch_panic(|| Self::translate_for(proto, input, range, Isa::fastest()))
             .flatten()
             .inspect_err(|reason| log::debug!("tract's operators run the network: {reason}"))
             .ok()
             .map(Arc::new)
     }
 
-    fn translate_for(proto: &ModelProto, [channels, height, width]: [usize; 3], isa: Isa) -> Result<Self, String> {
-        let graph = graph::read(proto, Shape { height, width, channels })?;
+    fn translate_for(
+        proto: &ModelProto,
+        [channels, height, width]: [usize; 3],
+        range: [f32; 2],
+        isa: Isa,
+    ) -> Result<Self, String> {
+        let mut graph = graph::read(proto, Shape { height, width, channels })?;
+        rewrite::remove_dead_filters(&mut graph, range);
+        rewrite::take_means_first(&mut graph);
         Ok(Self { plan: Plan::new(graph, isa)?, idle: Mutex::default() })
     }
 

@@ -2,7 +2,7 @@
 
 use super::arena::{Arena, Layout};
 use super::graph::{Convolution, Kind, Shape, Window};
-use super::simd::{self, Row};
+use super::simd::{self, Isa, Row};
 use super::steps::{Step, Work};
 
 /// Some output channels of a convolution.
@@ -82,7 +82,7 @@ pub fn run(step: &Step, arena: &mut Arena) {
         match &step.work {
             Work::Convolution { filters, is_depthwise, limits, window } => {
                 for filters in filters {
-                    filters.each_row(*window, *limits, src, add, dst, |channels, row| {
+                    filters.each_row(*window, *limits, (src, add), dst, |channels, row| {
                         if *is_depthwise {
                             simd::depthwise(*isa, row);
                         } else {
@@ -91,20 +91,31 @@ pub fn run(step: &Step, arena: &mut Arena) {
                     });
                 }
             }
-            Work::MaxPool(window) => each_window(window, input, output, |window, from, to, _| {
-                simd::max_pool(*isa, window, &src[from..], &mut dst[to..]);
-            }),
+            Work::MaxPool(window) => max_pool(*isa, window, [input, output], src, dst),
             Work::AveragePool { window, counts_padding } => {
-                let whole = window.kernel[0] * window.kernel[1];
-                each_window(window, input, output, |window, from, to, pixels| {
-                    let count = if *counts_padding { whole } else { pixels };
-                    mean(window, &src[from..], &mut dst[to..][..output.step], count);
-                });
+                average_pool(window, *counts_padding, [input, output], src, dst);
             }
             Work::GlobalMean => {
                 let Shape { height, width, .. } = input.shape;
                 let window = pool_window(input, height, width);
                 mean(window, &src[input.origin()..], &mut dst[output.origin()..][..output.step], height * width);
+            }
+            Work::TapMeans { window, pixels } => {
+                let [height, width] = *pixels;
+                let Window { kernel, strides, pads } = *window;
+                let window = simd::Window {
+                    rows: height,
+                    row_step: input.row_step() * strides[0],
+                    runs: width,
+                    run_step: input.step * strides[1],
+                    run_length: input.shape.channels,
+                };
+                let first = input.origin() - pads[0] * input.row_step() - pads[1] * input.step;
+                let means = dst[output.origin()..].chunks_exact_mut(input.shape.channels);
+                for (position, means) in means.take(kernel[0] * kernel[1]).enumerate() {
+                    let (row, column) = (position / kernel[1], position % kernel[1]);
+                    mean(window, &src[first + row * input.row_step() + column * input.step..], means, height * width);
+                }
             }
             Work::Softmax => {
                 let channels = output.shape.channels;
@@ -120,26 +131,25 @@ impl Filters {
         &self,
         window: simd::Window,
         limits: [f32; 2],
-        src: &[f32],
-        add: Option<&[f32]>,
+        (src, add): (&[f32], Option<&[f32]>),
         dst: &mut [f32],
         compute: impl Fn(usize, &mut Row),
     ) {
         let Rows { count, pixels, src: from, add: added, dst: to } = self.rows;
         for row in 0..count {
-            let add = add.zip(added).map(|(add, steps)| &add[steps.start + row * steps.row..]);
+            let start = |steps: Steps| steps.start + row * steps.row;
             compute(
                 self.channels,
                 &mut Row {
                     pixels,
                     window,
-                    src: &src[from.start + row * from.row..],
+                    src: &src[start(from)..],
                     src_step: from.pixel,
                     weights: &self.weights,
                     bias: &self.bias,
-                    add,
+                    add: add.zip(added).map(|(add, steps)| &add[start(steps)..]),
                     add_step: added.map_or(0, |steps| steps.pixel),
-                    dst: &mut dst[to.start + row * to.row..],
+                    dst: &mut dst[start(to)..],
                     dst_step: to.pixel,
                     limits,
                 },
@@ -148,25 +158,46 @@ impl Filters {
     }
 }
 
-/// Calls `compute` for each output pixel of a pool with the part of its window that lies in the map, where that begins, where the
-/// pixel is, and how many pixels the part has.
-fn each_window(
-    window: &Window,
-    input: &Layout,
-    output: &Layout,
-    mut compute: impl FnMut(simd::Window, usize, usize, usize),
-) {
-    let range = |position: usize, axis: usize, size: usize| {
-        let (first, pad) = (position * window.strides[axis], window.pads[axis]);
-        first.saturating_sub(pad)..(first + window.kernel[axis] - pad).min(size)
-    };
+fn max_pool(isa: Isa, window: &Window, [input, output]: [&Layout; 2], src: &[f32], dst: &mut [f32]) {
+    let [columns, width] = [output.shape.width, input.shape.width];
     for row in 0..output.shape.height {
-        let rows = range(row, 0, input.shape.height);
+        let rows = window.part(0, row, input.shape.height);
+        let mut first = 0;
+        while first < columns {
+            // Whole windows are one row of tiles, those that are cut by the border are rows of one pixel.
+            let is_whole = |column: usize| window.part(1, column, width).len() == window.kernel[1];
+            let pixels = (first..columns).take_while(|column| is_whole(*column)).count().max(1);
+            let part = window.part(1, first, width);
+            simd::max_pool(
+                isa,
+                &mut Row {
+                    pixels,
+                    window: pool_window(input, rows.len(), part.len()),
+                    src: &src[input.pixel(rows.start, part.start)..],
+                    src_step: window.strides[1] * input.step,
+                    weights: &[],
+                    bias: &[],
+                    add: None,
+                    add_step: 0,
+                    dst: &mut dst[output.pixel(row, first)..],
+                    dst_step: output.step,
+                    limits: [f32::NEG_INFINITY, f32::INFINITY],
+                },
+            );
+            first += pixels;
+        }
+    }
+}
+
+fn average_pool(window: &Window, counts_padding: bool, [input, output]: [&Layout; 2], src: &[f32], dst: &mut [f32]) {
+    for row in 0..output.shape.height {
+        let rows = window.part(0, row, input.shape.height);
         for column in 0..output.shape.width {
-            let columns = range(column, 1, input.shape.width);
+            let columns = window.part(1, column, input.shape.width);
+            let pixels = if counts_padding { window.kernel.iter().product() } else { rows.len() * columns.len() };
             let part = pool_window(input, rows.len(), columns.len());
-            let from = input.pixel(rows.start, columns.start);
-            compute(part, from, output.pixel(row, column), rows.len() * columns.len());
+            let dst = &mut dst[output.pixel(row, column)..][..output.step];
+            mean(part, &src[input.pixel(rows.start, columns.start)..], dst, pixels);
         }
     }
 }

@@ -11,13 +11,12 @@
 /// The tiles of an instruction set, as functions of their own: the compiler takes minutes when all are inlined into one.
 macro_rules! tiles {
     ($tile:ident, $vectors:literal; $($pixels:literal)*) => { [$($tile::<$pixels, $vectors> as TileFn),*] };
-    ($tile:ident; $($pixels:literal)*) => { [$($tile::<$pixels> as TileFn),*] };
 }
 mod sets;
 mod tile;
 
 use sets::*;
-use tile::{Tile, TileFn, max_window};
+use tile::{Tile, TileFn};
 
 /// All maps have a multiple of this number of channels, the rest being 0.
 pub const LANES: usize = 8;
@@ -85,15 +84,47 @@ impl Isa {
         }
     }
 
-    fn depthwise_tiles(self) -> &'static [TileFn] {
+    /// `stride`: see [`tile::depthwise_tile`].
+    fn depthwise_tiles(self, stride: usize) -> &'static [TileFn] {
+        macro_rules! by_stride {
+            ($tile:ident; $($pixels:literal)*) => {
+                match stride {
+                    1 => const { &tiles!($tile, 1; $($pixels)*) },
+                    2 => const { &tiles!($tile, 2; $($pixels)*) },
+                    _ => const { &tiles!($tile, 0; $($pixels)*) },
+                }
+            };
+        }
         match self.0 {
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx512 => const { &tiles!(depthwise_avx512; 1 2 3 4 5 6 7 8) },
+            Kind::Avx512 => by_stride!(depthwise_avx512; 1 2 3 4 5 6 7 8),
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx2 => const { &tiles!(depthwise_avx2; 1 2 3 4 5 6 7 8) },
+            Kind::Avx2 => by_stride!(depthwise_avx2; 1 2 3 4 5 6 7 8),
             #[cfg(target_arch = "aarch64")]
-            Kind::Neon => const { &tiles!(depthwise_neon; 1 2 3 4 5 6 7 8) },
-            Kind::Portable => const { &tiles!(depthwise_portable; 1 2 3 4) },
+            Kind::Neon => by_stride!(depthwise_neon; 1 2 3 4 5 6 7 8),
+            Kind::Portable => by_stride!(depthwise_portable; 1 2 3 4),
+        }
+    }
+
+    /// `runs`: see [`tile::max_tile`].
+    fn max(self, runs: usize) -> unsafe fn(&Tile, usize) {
+        macro_rules! by_runs {
+            ($max:ident) => {
+                match runs {
+                    2 => $max::<2>,
+                    3 => $max::<3>,
+                    _ => $max::<0>,
+                }
+            };
+        }
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => by_runs!(max_avx512),
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => by_runs!(max_avx2),
+            #[cfg(target_arch = "aarch64")]
+            Kind::Neon => by_runs!(max_neon),
+            Kind::Portable => by_runs!(max_portable),
         }
     }
 }
@@ -144,24 +175,19 @@ pub fn depthwise(isa: Isa, row: &mut Row) {
     let channels = row.window.run_length;
     assert!(channels.is_multiple_of(LANES), "channels are padded");
     check(row, channels, row.window.rows * row.window.runs * channels);
-    run_tiles(isa.depthwise_tiles(), row);
+    let Window { runs, run_step, .. } = row.window;
+    let stride = [1, 2].into_iter().find(|stride| runs == 3 && row.src_step == stride * run_step);
+    run_tiles(isa.depthwise_tiles(stride.unwrap_or(0)), row);
 }
 
-/// The largest number of a window for each channel. `run_length` is the number of channels, a multiple of 8.
-pub fn max_pool(isa: Isa, window: Window, src: &[f32], dst: &mut [f32]) {
-    let channels = window.run_length;
+/// The largest number of each window for each channel. `run_length` is the number of channels, a multiple of 8. Only the windows and
+/// the destination of the row are used.
+pub fn max_pool(isa: Isa, row: &mut Row) {
+    let channels = row.window.run_length;
     assert!(channels.is_multiple_of(LANES), "channels are padded");
-    assert!(window.rows > 0 && window.runs > 0 && window.span() <= src.len() && channels <= dst.len(), "in the slices");
-    // SAFETY: the window lies in `src` and the channels in `dst`; an `Isa` exists only for instructions that there are.
-    unsafe {
-        match isa.0 {
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx512 | Kind::Avx2 => max_avx2(&window, src.as_ptr(), dst.as_mut_ptr()),
-            #[cfg(target_arch = "aarch64")]
-            Kind::Neon => max_neon(&window, src.as_ptr(), dst.as_mut_ptr()),
-            Kind::Portable => max_window::<Lanes>(&window, src.as_ptr(), dst.as_mut_ptr()),
-        }
-    }
+    check(row, channels, 0);
+    // SAFETY: `check` has shown that all pixels of the row lie in the slices, and the function is for instructions that there are.
+    unsafe { isa.max(row.window.runs)(&tile(row, 0), row.pixels) };
 }
 
 /// Checks that all that the tiles of a row read and write lies in its slices.
@@ -171,7 +197,10 @@ fn check(row: &Row, channels: usize, weights: usize) {
     assert!(last * row.src_step + row.window.span() <= row.src.len(), "the windows end in the source");
     assert!(last * row.dst_step + channels <= row.dst.len(), "the pixels end in the destination");
     assert!(row.add.is_none_or(|add| last * row.add_step + channels <= add.len()), "the pixels end in what is added");
-    assert!(weights <= row.weights.len() && channels <= row.bias.len(), "there are weights for all channels");
+    assert!(
+        weights <= row.weights.len() && (weights == 0 || channels <= row.bias.len()),
+        "there are weights for all channels"
+    );
 }
 
 /// Runs a row in tiles of about equal size. `tiles[n]` is for n + 1 pixels.
@@ -179,24 +208,35 @@ fn run_tiles(tiles: &[TileFn], row: &mut Row) {
     let count = row.pixels.div_ceil(tiles.len());
     let (pixels, larger) = (row.pixels / count, row.pixels % count);
     let mut first = 0;
-    for tile in 0..count {
-        let pixels = pixels + usize::from(tile < larger);
+    for number in 0..count {
+        let pixels = pixels + usize::from(number < larger);
         // SAFETY: `check` has shown that all pixels of the row lie in the slices, these `pixels` are some of them, and the
         // functions are for instructions that there are.
         unsafe {
-            tiles[pixels - 1](&Tile {
-                window: row.window,
-                src: row.src.as_ptr().add(first * row.src_step),
-                src_step: row.src_step,
-                weights: row.weights.as_ptr(),
-                bias: row.bias.as_ptr(),
-                add: row.add.map(|add| add.as_ptr().add(first * row.add_step)),
-                add_step: row.add_step,
-                dst: row.dst.as_mut_ptr().add(first * row.dst_step),
-                dst_step: row.dst_step,
-                limits: row.limits,
-            });
+            tiles[pixels - 1](&tile(row, first));
         }
         first += pixels;
+    }
+}
+
+/// The tile that begins at a pixel of the row.
+///
+/// # Safety
+/// The row has the pixel, and [`check`] found nothing wrong.
+unsafe fn tile(row: &mut Row, first: usize) -> Tile {
+    // SAFETY: the caller's.
+    unsafe {
+        Tile {
+            window: row.window,
+            src: row.src.as_ptr().add(first * row.src_step),
+            src_step: row.src_step,
+            weights: row.weights.as_ptr(),
+            bias: row.bias.as_ptr(),
+            add: row.add.map(|add| add.as_ptr().add(first * row.add_step)),
+            add_step: row.add_step,
+            dst: row.dst.as_mut_ptr().add(first * row.dst_step),
+            dst_step: row.dst_step,
+            limits: row.limits,
+        }
     }
 }

@@ -32,6 +32,7 @@ pub enum Work {
     MaxPool(Window),
     AveragePool { window: Window, counts_padding: bool },
     GlobalMean,
+    TapMeans { window: Window, pixels: [usize; 2] },
     Softmax,
     Sigmoid,
 }
@@ -56,6 +57,7 @@ impl Plan {
                 Op::MaxPool(window) => Work::MaxPool(window),
                 Op::AveragePool { window, counts_padding } => Work::AveragePool { window, counts_padding },
                 Op::GlobalMean => Work::GlobalMean,
+                Op::TapMeans { window, pixels } => Work::TapMeans { window, pixels },
                 Op::Softmax => Work::Softmax,
                 Op::Sigmoid => Work::Sigmoid,
             };
@@ -115,9 +117,11 @@ fn layouts(graph: &Graph) -> Result<(Vec<Layout>, Vec<usize>), String> {
         if node.input == 0 && !is_dense {
             return Err("the picture does not go into dense convolutions".to_owned());
         }
-        if let Op::Convolution(Convolution { window, add, .. }) = &node.op {
+        if let Op::Convolution(Convolution { window, .. }) | Op::TapMeans { window, .. } = &node.op {
             let border = &mut layouts[node.input].border;
             *border = std::array::from_fn(|side| border[side].max(window.pads[side]));
+        }
+        if let Op::Convolution(Convolution { add, .. }) = &node.op {
             if let Some(add) = add {
                 last_read[*add] = position;
             }
@@ -149,6 +153,7 @@ fn cost(op: &Op, input: &Layout, output: &Layout) -> usize {
             written * window.kernel[0] * window.kernel[1]
         }
         Op::Convolution(Convolution { window, .. }) => written * window.kernel[0] * window.kernel[1] * input.step,
+        Op::TapMeans { pixels, .. } => written * pixels[0] * pixels[1],
         Op::AveragePool { .. } | Op::GlobalMean | Op::Softmax => read,
         Op::Sigmoid => read * 20,
     };

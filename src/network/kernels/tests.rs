@@ -63,7 +63,7 @@ fn check(bytes: &[u8], input: [usize; 3], range: [f32; 2], pictures: u64) {
     let proto = proto(bytes);
     let reference = Reference::new(&proto, input);
     for isa in Isa::available() {
-        let kernels = Arc::new(Kernels::translate_for(&proto, input, isa).unwrap());
+        let kernels = Arc::new(Kernels::translate_for(&proto, input, range, isa).unwrap());
         for seed in 0..pictures {
             let picture = picture(seed, input.iter().product(), range);
             let difference = difference(&reference.run(input, &picture), &run(&kernels, input, &picture));
@@ -95,10 +95,14 @@ fn the_search_network_agrees_with_tract_under_each_instruction_set() {
 #[test]
 #[ignore = "a measurement"]
 fn cost_of_each_step() {
-    let cases = [(EMOTION, [1, 64, 64]), (GENDER, [1, 64, 64]), (CENTERFACE, [3, 256, 320])];
-    for (bytes, input) in cases {
+    let cases = [
+        (EMOTION, [1, 64, 64], [-1.0, 1.0]),
+        (GENDER, [1, 64, 64], [-1.0, 1.0]),
+        (CENTERFACE, [3, 256, 320], [0.0, 255.0]),
+    ];
+    for (bytes, input, range) in cases {
         for isa in Isa::available() {
-            let kernels = Arc::new(Kernels::translate_for(&proto(bytes), input, isa).unwrap());
+            let kernels = Arc::new(Kernels::translate_for(&proto(bytes), input, range, isa).unwrap());
             let mut least = vec![u128::MAX; 200];
             let runs = 20_000_000 / input.iter().product::<usize>() / 20;
             for _ in 0..runs {

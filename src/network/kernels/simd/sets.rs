@@ -5,14 +5,13 @@ use std::arch::aarch64::*;
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 
-use super::Window;
-use super::tile::{Tile, Vector, convolve_tile, depthwise_tile, max_window};
+use super::tile::{Tile, Vector, convolve_tile, depthwise_tile, max_tile};
 
 /// An instruction set: its vector's functions, and its tiles.
 macro_rules! instruction_set {
     (
-        $vector:ty, $lanes:literal, $rest:ty, $([$feature:literal],)? $convolve:ident, $depthwise:ident;
-        $splat:expr, $load:expr, $store:expr, $add:expr, $max:expr, $min:expr, $add_product:expr
+        $vector:ty, $lanes:literal, $rest:ty, $([$feature:literal],)? $convolve:ident, $depthwise:ident, $max:ident;
+        $splat:expr, $load:expr, $store:expr, $add:expr, $larger:expr, $smaller:expr, $add_product:expr
     ) => {
         // SAFETY of all: that of the intrinsics, which the callers guarantee.
         #[allow(unused_unsafe, reason = "plain numbers need none")]
@@ -36,11 +35,11 @@ macro_rules! instruction_set {
             }
             #[inline(always)]
             unsafe fn max(self, other: Self) -> Self {
-                unsafe { $max(self, other) }
+                unsafe { $larger(self, other) }
             }
             #[inline(always)]
             unsafe fn min(self, other: Self) -> Self {
-                unsafe { $min(self, other) }
+                unsafe { $smaller(self, other) }
             }
             #[inline(always)]
             unsafe fn add_product(self, a: Self, b: Self) -> Self {
@@ -54,15 +53,20 @@ macro_rules! instruction_set {
         }
 
         $(#[target_feature(enable = $feature)])?
-        pub unsafe fn $depthwise<const PIXELS: usize>(tile: &Tile) {
+        pub unsafe fn $depthwise<const PIXELS: usize, const STRIDE: usize>(tile: &Tile) {
             let channels = tile.window.run_length;
             let whole = channels - channels % $lanes;
             unsafe {
-                depthwise_tile::<$vector, PIXELS>(tile, 0..whole);
+                depthwise_tile::<$vector, PIXELS, STRIDE>(tile, 0..whole);
                 if whole < channels {
-                    depthwise_tile::<$rest, PIXELS>(tile, whole..channels);
+                    depthwise_tile::<$rest, PIXELS, STRIDE>(tile, whole..channels);
                 }
             }
+        }
+
+        $(#[target_feature(enable = $feature)])?
+        pub unsafe fn $max<const RUNS: usize>(tile: &Tile, pixels: usize) {
+            unsafe { max_tile::<$rest, RUNS>(tile, pixels) }
         }
     };
 }
@@ -112,7 +116,7 @@ macro_rules! lanes {
 }
 
 instruction_set!(
-    Lanes, 8, Lanes, convolve_portable, depthwise_portable;
+    Lanes, 8, Lanes, convolve_portable, depthwise_portable, max_portable;
     |value| Lanes([value; 8]),
     |from: *const f32| Lanes(from.cast::<[f32; 8]>().read_unaligned()),
     |to: *mut f32, Lanes(value)| to.cast::<[f32; 8]>().write_unaligned(value),
@@ -124,13 +128,13 @@ instruction_set!(
 
 #[cfg(target_arch = "x86_64")]
 instruction_set!(
-    __m256, 8, __m256, ["avx2,fma"], convolve_avx2, depthwise_avx2;
+    __m256, 8, __m256, ["avx2,fma"], convolve_avx2, depthwise_avx2, max_avx2;
     _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_add_ps, _mm256_max_ps, _mm256_min_ps, _mm256_fmadd_ps
 );
 
 #[cfg(target_arch = "x86_64")]
 instruction_set!(
-    __m512, 16, __m256, ["avx2,fma,avx512f"], convolve_avx512, depthwise_avx512;
+    __m512, 16, __m256, ["avx2,fma,avx512f"], convolve_avx512, depthwise_avx512, max_avx512;
     _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_add_ps, _mm512_max_ps, _mm512_min_ps, _mm512_fmadd_ps
 );
 
@@ -141,7 +145,7 @@ pub struct Neon(float32x4_t, float32x4_t);
 
 #[cfg(target_arch = "aarch64")]
 instruction_set!(
-    Neon, 8, Neon, ["neon"], convolve_neon, depthwise_neon;
+    Neon, 8, Neon, ["neon"], convolve_neon, depthwise_neon, max_neon;
     |value| Neon(vdupq_n_f32(value), vdupq_n_f32(value)),
     |from: *const f32| Neon(vld1q_f32(from), vld1q_f32(from.add(4))),
     |to: *mut f32, Neon(low, high)| {
@@ -153,19 +157,3 @@ instruction_set!(
     |a: Neon, b: Neon| Neon(vminq_f32(a.0, b.0), vminq_f32(a.1, b.1)),
     |a: Neon, b: Neon, c: Neon| Neon(vfmaq_f32(c.0, a.0, b.0), vfmaq_f32(c.1, a.1, b.1))
 );
-
-/// [`max_window`] in NEON.
-#[cfg(target_arch = "aarch64")]
-#[target_feature(enable = "neon")]
-pub unsafe fn max_neon(window: &Window, src: *const f32, dst: *mut f32) {
-    // SAFETY: the caller's.
-    unsafe { max_window::<Neon>(window, src, dst) }
-}
-
-/// [`max_window`] in AVX2.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-pub unsafe fn max_avx2(window: &Window, src: *const f32, dst: *mut f32) {
-    // SAFETY: the caller's.
-    unsafe { max_window::<__m256>(window, src, dst) }
-}

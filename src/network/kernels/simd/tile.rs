@@ -74,22 +74,41 @@ pub unsafe fn convolve_tile<V: Vector, const PIXELS: usize, const VECTORS: usize
     }
 }
 
+/// `STRIDE` is the number of pixels from one window to the next where windows are 3 wide: then, the compiler loads pixels once for
+/// all windows that they are in. 0 stands for windows of any width.
 #[inline(always)]
-pub unsafe fn depthwise_tile<V: Vector, const PIXELS: usize>(tile: &Tile, channels: std::ops::Range<usize>) {
+pub unsafe fn depthwise_tile<V: Vector, const PIXELS: usize, const STRIDE: usize>(
+    tile: &Tile,
+    channels: std::ops::Range<usize>,
+) {
     let Window { rows, row_step, runs, run_step, run_length } = tile.window;
+    let (runs, src_step) = if STRIDE == 0 { (runs, tile.src_step) } else { (3, STRIDE * run_step) };
     let mut channel = channels.start;
     // SAFETY: the caller's, see `TileFn`.
     unsafe {
         while channel + V::LANES <= channels.end {
             let mut sums = [V::load(tile.bias.add(channel)); PIXELS];
+            let mut weights = tile.weights.add(channel);
             for row in 0..rows {
-                for run in 0..runs {
-                    let factor = V::load(tile.weights.add((row * runs + run) * run_length + channel));
-                    let src = tile.src.add(row * row_step + run * run_step + channel);
+                let src = tile.src.add(row * row_step + channel);
+                if STRIDE == 0 {
+                    for run in 0..runs {
+                        let factor = V::load(weights.add(run * run_length));
+                        for (pixel, sum) in sums.iter_mut().enumerate() {
+                            *sum = sum.add_product(V::load(src.add(run * run_step + pixel * src_step)), factor);
+                        }
+                    }
+                } else {
+                    let factors =
+                        [V::load(weights), V::load(weights.add(run_length)), V::load(weights.add(2 * run_length))];
                     for (pixel, sum) in sums.iter_mut().enumerate() {
-                        *sum = sum.add_product(V::load(src.add(pixel * tile.src_step)), factor);
+                        for (run, factor) in factors.into_iter().enumerate() {
+                            let value = V::load(src.add((pixel * STRIDE + run) * run_step));
+                            *sum = sum.add_product(value, factor);
+                        }
                     }
                 }
+                weights = weights.add(runs * run_length);
             }
             for (pixel, sum) in sums.iter().enumerate() {
                 finish(tile, pixel, channel, *sum);
@@ -112,18 +131,24 @@ unsafe fn finish<V: Vector>(tile: &Tile, pixel: usize, channel: usize, mut sum: 
     }
 }
 
+/// `RUNS` is the width of the windows; 0 stands for any width.
 #[inline(always)]
-pub unsafe fn max_window<V: Vector>(window: &Window, src: *const f32, dst: *mut f32) {
-    // SAFETY: the caller's: the window lies in `src` and the channels in `dst`.
+pub unsafe fn max_tile<V: Vector, const RUNS: usize>(tile: &Tile, pixels: usize) {
+    let Window { rows, row_step, runs, run_step, run_length } = tile.window;
+    let runs = if RUNS == 0 { runs } else { RUNS };
+    // SAFETY: the caller's: the windows of all `pixels` lie in the source, and the pixels in the destination.
     unsafe {
-        for channel in (0..window.run_length).step_by(V::LANES) {
-            let mut largest = V::load(src.add(channel));
-            for row in 0..window.rows {
-                for run in 0..window.runs {
-                    largest = largest.max(V::load(src.add(row * window.row_step + run * window.run_step + channel)));
+        for pixel in 0..pixels {
+            for channel in (0..run_length).step_by(V::LANES) {
+                let src = tile.src.add(pixel * tile.src_step + channel);
+                let mut largest = V::load(src);
+                for row in 0..rows {
+                    for run in 0..runs {
+                        largest = largest.max(V::load(src.add(row * row_step + run * run_step)));
+                    }
                 }
+                largest.store(tile.dst.add(pixel * tile.dst_step + channel));
             }
-            largest.store(dst.add(channel));
         }
     }
 }
