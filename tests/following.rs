@@ -182,3 +182,17 @@ fn a_face_that_a_hand_covers_for_a_second_is_predicted_and_keeps_its_id() {
         assert!(last.iou(first) > 0.7);
     }
 }
+
+#[test]
+fn the_number_of_followed_faces_is_bounded() {
+    let mut parameters = FinderParameters::default();
+    // Each cell of the network's maps is a face.
+    parameters.search.min_confidence = 0.0;
+    let frames = follow(&parameters, 0.2, |_| vec![Shown::Person(250, 150)]);
+    for faces in &frames {
+        assert!(faces.len() <= 30, "{}", faces.len());
+    }
+    // The surest faces are followed.
+    let person = BoundingBox { x: 250, y: 150, width: HEAD_PX, height: HEAD_PX };
+    assert!(frames[0].iter().any(|face| face.roi.iou(&person) > 0.2), "{:?}", frames[0]);
+}

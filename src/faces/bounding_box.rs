@@ -47,6 +47,11 @@ impl BoundingBox {
         shared / (self.area() + other.area() - shared)
     }
 
+    /// The share of this box that lies in `other`, 0 to 1.
+    pub fn share_in(&self, other: &Self) -> f64 {
+        self.intersection(other).map_or(0.0, |shared| shared.area()) / self.area()
+    }
+
     /// The centre, in pixels.
     pub fn center(&self) -> (f64, f64) {
         (f64::from(self.x) + f64::from(self.width) / 2.0, f64::from(self.y) + f64::from(self.height) / 2.0)
@@ -104,6 +109,15 @@ mod tests {
         assert!((left.iou(&right) - 1.0 / 3.0).abs() < 1e-12);
         assert_eq!(left.iou(&left), 1.0);
         assert_eq!(left.iou(&BoundingBox { x: 20, y: 5, width: 1, height: 1 }), 0.0);
+    }
+
+    #[test]
+    fn the_share_in_another_box_is_that_of_the_own_area() {
+        let part = BoundingBox { x: 12, y: 5, width: 10, height: 4 };
+        let whole = BoundingBox { x: 0, y: 3, width: 20, height: 30 };
+        assert!((part.share_in(&whole) - 0.8).abs() < 1e-12);
+        assert!((whole.share_in(&part) - 32.0 / 600.0).abs() < 1e-12);
+        assert_eq!(part.share_in(&BoundingBox { x: 22, ..part }), 0.0);
     }
 
     proptest! {

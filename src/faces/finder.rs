@@ -29,6 +29,9 @@ const KNOWN_CONFIDENCE: f64 = 0.7;
 const SAME_FACE_IOU: f64 = 0.3;
 /// Faces of an earlier frame that are looked for in one frame. Of a crowd, the others wait for the next frames.
 const MAX_CONFIRMED: usize = 2;
+/// Faces that are followed at the same time, the surest ones: each takes time in every frame. At a minimum confidence near 0, the
+/// network reports a face at hundreds of places.
+const MAX_FOLLOWED: usize = 30;
 /// Longer side of the network's picture of a still picture, in pixels, where time is no matter.
 const STILL_LONGER_SIDE_PX: i32 = 640;
 /// The network takes no smaller pictures.
@@ -145,7 +148,7 @@ impl FaceFinder {
                 self.tracker.locate(missed.position, roi);
             }
         }
-        for sighting in new {
+        for sighting in new.into_iter().take(self.places_left()) {
             self.tracker.begin(sighting);
         }
         let faces = self.tracker.faces(BoundingBox::of_image(gray.cols(), gray.rows()));
@@ -181,6 +184,11 @@ impl FaceFinder {
         self.tracker = Tracker::new(ids);
         self.previous = None;
         self.forget_search();
+    }
+
+    /// How many more faces can be followed.
+    fn places_left(&self) -> usize {
+        MAX_FOLLOWED.saturating_sub(self.tracker.count())
     }
 
     fn forget_search(&mut self) {
@@ -223,13 +231,14 @@ impl FaceFinder {
 
     /// The faces that the search of the whole frame has found, where they are in this frame.
     fn search(&mut self, frame: &Searched, time: Duration) -> Result<Vec<Detection>, SearchError> {
-        if let Some(running) = &mut self.running {
+        // A search that fails is not continued.
+        if let Some(mut running) = self.running.take() {
             running.parts_done += 1;
             running.search.advance(f64::from(running.parts_done) / f64::from(running.parts))?;
-            if running.parts_done == running.parts {
-                let found = running.search.found(frame.parameters.search.min_confidence as f32);
-                self.running = None;
-                self.unconfirmed = found?;
+            if running.parts_done < running.parts {
+                self.running = Some(running);
+            } else {
+                self.unconfirmed = running.search.found(frame.parameters.search.min_confidence as f32)?;
                 self.unconfirmed.sort_by(|a, b| a.confidence.total_cmp(&b.confidence));
             }
         }
@@ -245,12 +254,17 @@ impl FaceFinder {
                 }
                 self.confirm(frame)
             }
-            (Due::Glance, Some(_)) => self.glance(frame),
+            (Due::Glance, Some(_)) => {
+                // A search that is not finished is one of another recording.
+                self.running = None;
+                self.unconfirmed.clear();
+                self.glance(frame)
+            }
             (Due::Glance | Due::Search { .. }, _) => {
                 self.unconfirmed.clear();
                 let mut found = self.search_at_once(frame, search.longer_side)?;
                 found.retain(|face| !self.tracker.is_seen_at(&face.roi));
-                Ok(found)
+                Ok(surest(found, self.places_left()))
             }
         }
     }
@@ -259,7 +273,7 @@ impl FaceFinder {
     fn glance(&mut self, frame: &Searched) -> Result<Vec<Detection>, SearchError> {
         let SearchParameters { longer_side, min_confidence, .. } = frame.parameters.search;
         let mut faces: Vec<Detection> = Vec::new();
-        for face in self.search_at_once(frame, glance_side_px(longer_side))? {
+        for face in surest(self.search_at_once(frame, glance_side_px(longer_side))?, MAX_FOLLOWED) {
             let close = self.about(frame, face.roi, min_confidence)?;
             let nearest = close.into_iter().max_by(|a, b| a.roi.iou(&face.roi).total_cmp(&b.roi.iou(&face.roi)));
             let seen = nearest.filter(|close| close.roi.iou(&face.roi) > SAME_FACE_IOU).unwrap_or(face);
@@ -281,7 +295,7 @@ impl FaceFinder {
     /// Looks in this frame for faces that the search has found in an earlier one. So a false face must deceive twice.
     fn confirm(&mut self, frame: &Searched) -> Result<Vec<Detection>, SearchError> {
         let mut confirmed: Vec<Detection> = Vec::new();
-        for _ in 0..MAX_CONFIRMED {
+        for _ in 0..MAX_CONFIRMED.min(self.places_left()) {
             // Faces that are known are seen already.
             self.unconfirmed.retain(|face| !self.tracker.is_seen_at(&face.roi) && !is_among(face, &confirmed));
             let Some(face) = self.unconfirmed.pop() else { break };
@@ -328,6 +342,16 @@ fn glance_side_px(longer_side_px: i32) -> i32 {
 
 fn is_among(face: &Detection, faces: &[Detection]) -> bool {
     faces.iter().any(|other| other.roi.iou(&face.roi) > SAME_FACE_IOU)
+}
+
+/// At most so many of `faces`, the surest ones, in the same order.
+fn surest(mut faces: Vec<Detection>, count: usize) -> Vec<Detection> {
+    if faces.len() > count {
+        faces.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
+        faces.truncate(count);
+        faces.sort_by_key(|face| (face.roi.x, face.roi.y));
+    }
+    faces
 }
 
 fn sightings(gray: &Mat, detections: Vec<Detection>) -> opencv::Result<Vec<Sighting>> {

@@ -15,6 +15,8 @@ use super::{BoundingBox, Detection, FaceId, FaceIds, Landmarks};
 const MIN_TIMES_SEEN: u32 = 2;
 /// A seen face that covers a box by so much (intersection over union) is the face in that box.
 const COVERED_IOU: f64 = 0.4;
+/// A box of which a seen face covers such a share is a part of that face.
+const COVERED_SHARE: f64 = 0.8;
 /// A detection further away than this from the prediction, in sides of the face, says nothing about the velocity.
 const JUMP_DISTANCE: f64 = 1.0;
 
@@ -217,6 +219,11 @@ impl Tracker {
         self.tracks.is_empty()
     }
 
+    /// The number of known faces, seen or not.
+    pub fn count(&self) -> usize {
+        self.tracks.len()
+    }
+
     /// Where the faces of all tracks should be. The squares may leave the image.
     pub fn places(&self) -> Vec<BoundingBox> {
         self.tracks.iter().map(|track| track.motion.square()).collect()
@@ -224,7 +231,9 @@ impl Tracker {
 
     /// Whether a face that is seen in this frame covers `roi`.
     pub fn is_seen_at(&self, roi: &BoundingBox) -> bool {
-        self.tracks.iter().any(|track| track.place == Place::Seen && track.roi.iou(roi) > COVERED_IOU)
+        let mut seen = self.tracks.iter().filter(|track| track.place == Place::Seen);
+        // A window that shows a part of a face gives a small box.
+        seen.any(|track| track.roi.iou(roi) > COVERED_IOU || roi.share_in(&track.roi) > COVERED_SHARE)
     }
 
     fn see(&mut self, position: usize, sighting: Sighting) {

@@ -196,3 +196,15 @@ fn the_same_sequence_gives_the_same_ids() {
     };
     assert_eq!(run(), run());
 }
+
+#[test]
+fn a_part_of_a_seen_face_is_no_other_face() {
+    let mut tracker = tracker();
+    update(&mut tracker, &[at(60, 0)], Duration::ZERO);
+    let part = BoundingBox { x: 62, y: 10, width: 30, height: 40 };
+    assert!(tracker.is_seen_at(&part));
+    assert!(!tracker.is_seen_at(&BoundingBox { x: 100, ..part }));
+    // What was seen in an earlier frame does not count.
+    update(&mut tracker, &[], frame(1, 30.0));
+    assert!(!tracker.is_seen_at(&part));
+}

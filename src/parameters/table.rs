@@ -111,7 +111,8 @@ pub static TABLE: [Definition; 28] = [
     live(
         "tracking.max_age",
         field!(double(0.1, 10.0), pipeline.faces.tracking.max_age),
-        "Longest time in seconds for which a face may be missed: until then its place is predicted and its id is kept.",
+        "Longest time in seconds for which a face may be missed: until then its id is kept, and its place is predicted as far as \
+         its motion is known.",
     ),
     live("emotion.enabled", field!(bool, pipeline.attributes.emotion.enabled), ENABLED),
     read_only("emotion.model", field!(string, pipeline.attributes.emotion.model), MODEL),

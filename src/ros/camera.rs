@@ -46,7 +46,7 @@ impl Camera {
     /// runtime.
     ///
     /// # Errors
-    /// Where the cascade cannot be loaded, a topic cannot be created, or a thread cannot be started.
+    /// Where a cascade or the search network cannot be loaded, a topic cannot be created, or a thread cannot be started.
     pub fn start(
         node: &mut Node,
         topics: CameraTopics,

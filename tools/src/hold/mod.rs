@@ -1,8 +1,9 @@
 //! What holds over time, measured on labelled pictures that are set in motion.
 //!
 //! A sequence shows one person: first one picture, then another one, as a camera would see them ([`rendering`]). The emotion
-//! changes from picture to picture, the gender does not. [`run_sequence`] classifies each frame and holds the answers as the pipeline does. [`figures`] compares
-//! what holds with the raw answers, and with the remedy of Arriaga, Ploger and Valdenegro: the most frequent of the last ten.
+//! changes from picture to picture, the gender does not. [`run_sequence`] classifies each frame and holds the answers as the
+//! pipeline does. [`figures`] compares what holds with the raw answers, and with the remedy of Arriaga, Ploger and Valdenegro: the
+//! most frequent of the last ten.
 
 pub mod figures;
 pub mod rendering;
