@@ -142,12 +142,14 @@ const MAX_DIFFERENCE: f32 = 1e-5;
 pub(crate) fn agree(network: &str, outputs: &[(&[f32], &[f32])]) -> bool {
     outputs.iter().all(|(expected, got)| {
         let scale = expected.iter().fold(1.0_f32, |scale, value| scale.max(value.abs()));
-        let difference = expected.iter().zip(*got).map(|(expected, got)| (expected - got).abs());
-        // In this order, a value that is not a number is not skipped.
-        let largest = difference.fold(0.0_f32, |largest, next| if next <= largest { largest } else { next });
-        let agrees = expected.len() == got.len() && largest <= MAX_DIFFERENCE * scale;
+        let mut differences = expected.iter().zip(*got).map(|(expected, got)| (expected - got).abs());
+        // What is not a number is not within the limits either.
+        let limits = 0.0..=MAX_DIFFERENCE * scale;
+        let other = differences.find(|difference| !limits.contains(difference));
+        let agrees = expected.len() == got.len() && other.is_none();
         if !agrees {
-            log::warn!("{network} runs in tract's operators: the faster kernels' outputs differ by {largest}");
+            let difference = other.unwrap_or(f32::NAN);
+            log::warn!("{network} runs in tract's operators: an output of the faster kernels differs by {difference}");
         }
         agrees
     })
@@ -312,6 +314,26 @@ mod tests {
             let message = refusal(&proto, &emotion());
             assert!(message.contains("not a probability for each class"), "{message}");
         }
+    }
+
+    #[test]
+    fn an_operator_that_the_kernels_do_not_know_leaves_the_network_to_tract() {
+        let mut proto = emotion_proto();
+        let nodes = &mut proto.graph.as_mut().unwrap().node;
+        nodes.iter_mut().find(|node| node.op_type == "Relu").unwrap().op_type = "Elu".to_owned();
+        let [known, unknown] = [&emotion_proto(), &proto]
+            .map(|proto| Model::from_bytes("test", &proto.encode_to_vec(), &emotion()).unwrap());
+        assert_eq!([known.kernels.is_some(), unknown.kernels.is_some()], [true, false]);
+        let picture = noise(64 * 64);
+        assert_ne!(known.run(&picture).unwrap(), unknown.run(&picture).unwrap());
+    }
+
+    #[test]
+    fn kernels_agree_only_within_rounding() {
+        assert!(agree("test", &[(&[0.5, 1.0], &[0.5, 1.000_005]), (&[-100.0, 0.0], &[-100.0, 0.000_5])]));
+        assert!(!agree("test", &[(&[0.5, 1.0], &[0.5, 1.000_02])]));
+        assert!(!agree("test", &[(&[0.5], &[0.5]), (&[0.5, 0.1], &[f32::NAN, 0.1])]));
+        assert!(!agree("test", &[(&[0.5, 1.0], &[0.5])]));
     }
 
     #[test]

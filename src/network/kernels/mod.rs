@@ -7,6 +7,8 @@
 
 mod arena;
 mod graph;
+#[cfg(test)]
+mod made_tests;
 mod onnx;
 mod rewrite;
 mod run;

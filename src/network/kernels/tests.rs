@@ -11,8 +11,8 @@ fn proto(bytes: &[u8]) -> ModelProto {
     tract_onnx::onnx().proto_model_for_read(&mut &*bytes).unwrap()
 }
 
-/// A picture without a pattern, `[channels][height][width]`.
-fn picture(seed: u64, count: usize, range: [f32; 2]) -> Vec<f32> {
+/// Numbers in `range` without a pattern, always the same for a `seed`.
+pub fn numbers(seed: u64, count: usize, range: [f32; 2]) -> Vec<f32> {
     let mut state = seed.wrapping_mul(2).wrapping_add(1);
     let mut next = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -60,12 +60,15 @@ fn difference(expected: &[Vec<f32>], got: &[Vec<f32>]) -> f32 {
 }
 
 fn check(bytes: &[u8], input: [usize; 3], range: [f32; 2], pictures: u64) {
-    let proto = proto(bytes);
-    let reference = Reference::new(&proto, input);
+    check_proto(&proto(bytes), input, range, pictures);
+}
+
+pub fn check_proto(proto: &ModelProto, input: [usize; 3], range: [f32; 2], pictures: u64) {
+    let reference = Reference::new(proto, input);
     for isa in Isa::available() {
-        let kernels = Arc::new(Kernels::translate_for(&proto, input, range, isa).unwrap());
+        let kernels = Arc::new(Kernels::translate_for(proto, input, range, isa).unwrap());
         for seed in 0..pictures {
-            let picture = picture(seed, input.iter().product(), range);
+            let picture = numbers(seed, input.iter().product(), range);
             let difference = difference(&reference.run(input, &picture), &run(&kernels, input, &picture));
             assert!(difference <= 1e-5, "{isa:?}, picture {seed}: {difference}");
         }

@@ -141,14 +141,30 @@ pub unsafe fn max_tile<V: Vector, const RUNS: usize>(tile: &Tile, pixels: usize)
         for pixel in 0..pixels {
             for channel in (0..run_length).step_by(V::LANES) {
                 let src = tile.src.add(pixel * tile.src_step + channel);
-                let mut largest = V::load(src);
-                for row in 0..rows {
-                    for run in 0..runs {
-                        largest = largest.max(V::load(src.add(row * row_step + run * run_step)));
-                    }
-                }
+                let steps = [row_step, run_step];
+                // The usual size is known to the compiler, which makes no loops of it.
+                let largest = if RUNS == 3 && rows == 3 {
+                    largest::<V>(src, [3, 3], steps)
+                } else {
+                    largest::<V>(src, [rows, runs], steps)
+                };
                 largest.store(tile.dst.add(pixel * tile.dst_step + channel));
             }
         }
+    }
+}
+
+/// The largest number of a window, for each lane. The caller guarantees that the window can be read.
+#[inline(always)]
+unsafe fn largest<V: Vector>(src: *const f32, [rows, runs]: [usize; 2], [row_step, run_step]: [usize; 2]) -> V {
+    // SAFETY: the caller's.
+    unsafe {
+        let mut largest = V::load(src);
+        for row in 0..rows {
+            for run in 0..runs {
+                largest = largest.max(V::load(src.add(row * row_step + run * run_step)));
+            }
+        }
+        largest
     }
 }
