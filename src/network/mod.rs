@@ -1,4 +1,4 @@
-//! Networks: ONNX files whose metadata describe input and outputs, and their execution in tract.
+//! Networks: ONNX files whose metadata describe input and outputs, and their execution in kernels or in tract.
 
 mod input;
 mod kernels;

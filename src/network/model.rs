@@ -1,4 +1,4 @@
-//! A network ready to run in tract, from its ONNX file.
+//! A network ready to run in kernels or in tract, from its ONNX file.
 
 use std::collections::HashSet;
 use std::path::Path;
