@@ -21,8 +21,10 @@ use super::{
 use crate::frame::Frame;
 use crate::network::ModelError;
 
-/// What is searched around a known face on each side, as a fraction of its size.
+/// What is searched around a known face on each side, as a fraction of its size,
 const WINDOW_MARGIN: f64 = 0.5;
+/// and around one of an earlier frame that is not in the first window.
+const WIDE_MARGIN: f64 = 1.25;
 /// The least confidence about a known face, as a fraction of that of a new one.
 const KNOWN_CONFIDENCE: f64 = 0.7;
 /// Intersection over union from which two boxes are the same face.
@@ -202,7 +204,7 @@ impl FaceFinder {
         let min_confidence = KNOWN_CONFIDENCE * frame.parameters.search.min_confidence;
         let mut found: Vec<Detection> = Vec::new();
         for place in self.tracker.places() {
-            found.extend(self.about(frame, place, min_confidence)?);
+            found.extend(self.about(frame, place, WINDOW_MARGIN, min_confidence)?);
         }
         // Two windows may show the same face.
         found.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
@@ -215,14 +217,15 @@ impl FaceFinder {
         Ok(faces)
     }
 
-    /// The faces in the window about `place`.
+    /// The faces in the window about `place` with this `margin`.
     fn about(
         &mut self,
         frame: &Searched,
         place: BoundingBox,
+        margin: f64,
         min_confidence: f64,
     ) -> Result<Vec<Detection>, SearchError> {
-        let window = place.square_with_margin(WINDOW_MARGIN);
+        let window = place.square_with_margin(margin);
         match &frame.bgr {
             Some(bgr) => self.network.search_in(bgr, window, min_confidence as f32),
             None => Ok(self.cascades.detect_about(frame.gray, place, window)?),
@@ -274,7 +277,7 @@ impl FaceFinder {
         let SearchParameters { longer_side, min_confidence, .. } = frame.parameters.search;
         let mut faces: Vec<Detection> = Vec::new();
         for face in surest(self.search_at_once(frame, glance_side_px(longer_side))?, MAX_FOLLOWED) {
-            let close = self.about(frame, face.roi, min_confidence)?;
+            let close = self.about(frame, face.roi, WINDOW_MARGIN, min_confidence)?;
             let nearest = close.into_iter().max_by(|a, b| a.roi.iou(&face.roi).total_cmp(&b.roi.iou(&face.roi)));
             let seen = nearest.filter(|close| close.roi.iou(&face.roi) > SAME_FACE_IOU).unwrap_or(face);
             if !is_among(&seen, &faces) {
@@ -299,7 +302,11 @@ impl FaceFinder {
             // Faces that are known are seen already.
             self.unconfirmed.retain(|face| !self.tracker.is_seen_at(&face.roi) && !is_among(face, &confirmed));
             let Some(face) = self.unconfirmed.pop() else { break };
-            let found = self.about(frame, face.roi, frame.parameters.search.min_confidence)?;
+            let min_confidence = frame.parameters.search.min_confidence;
+            let mut found = self.about(frame, face.roi, WINDOW_MARGIN, min_confidence)?;
+            if found.is_empty() {
+                found = self.about(frame, face.roi, WIDE_MARGIN, min_confidence)?;
+            }
             let nearest = found.into_iter().max_by(|a, b| a.roi.iou(&face.roi).total_cmp(&b.roi.iou(&face.roi)));
             confirmed.extend(nearest.filter(|face| !self.tracker.is_seen_at(&face.roi) && !is_among(face, &confirmed)));
         }

@@ -28,7 +28,7 @@ const STRIDE_PX: i32 = 32;
 const WINDOW_PX: i32 = 64;
 
 /// What `longer_side_px` may be.
-const LONGER_SIDE_PX: std::ops::RangeInclusive<i32> = 64..=2048;
+const LONGER_SIDE_PX: std::ops::RangeInclusive<i32> = 64..=1280;
 
 /// How frames are searched with the network, see the table of all parameters.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,7 +37,7 @@ pub struct SearchParameters {
     pub model: String,
     /// How often the whole frame is searched, per second of frame time, 0 to 30. At 0, the cascades find the faces.
     pub rate: f64,
-    /// Longer side of the picture that the network sees, in pixels, 64 to 2048. A larger one finds smaller faces. The time grows
+    /// Longer side of the picture that the network sees, in pixels, 64 to 1280. A larger one finds smaller faces. The time grows
     /// with its square.
     pub longer_side: i32,
     /// Least confidence of a face, 0 to 1. A higher one gives fewer false faces and misses more true ones.
@@ -163,7 +163,7 @@ impl SearchNetwork {
     /// far as multiples of 32 pixels allow.
     ///
     /// # Errors
-    /// [`SearchError`] where the picture is empty or not of this kind, where `longer_side_px` is not 64 to 2048, or where tract or
+    /// [`SearchError`] where the picture is empty or not of this kind, where `longer_side_px` is not 64 to 1280, or where tract or
     /// OpenCV fail.
     pub fn begin(
         &mut self,
@@ -196,16 +196,8 @@ impl SearchNetwork {
         check_picture(bgr)?;
         let image = BoundingBox::of_image(bgr.cols(), bgr.rows());
         let Some(inside) = window.intersection(&image) else { return Ok(Vec::new()) };
-        let mut picture = Mat::roi(bgr, inside.into())?.clone_pointee();
-        if inside != window {
-            let [top, left] = [inside.y - window.y, inside.x - window.x];
-            let [bottom, right] = [window.bottom() - inside.bottom(), window.right() - inside.right()];
-            let mut padded = Mat::default();
-            copy_make_border(&picture, &mut padded, top, bottom, left, right, BORDER_CONSTANT, Scalar::default())?;
-            picture = padded;
-        }
         let input = Size::new(WINDOW_PX, WINDOW_PX);
-        let scaled = scale(&picture, Size::new(window.width, window.height), input)?;
+        let scaled = scaled_window(bgr, window, inside, input)?;
         let mut run = self.plans.begin(input, scaled.data_typed()?)?;
         run.advance(1.0)?;
         let search = Search { run, input, searched: window };
@@ -289,6 +281,29 @@ fn scale(bgr: &impl ToInputArray, picture: Size, input: Size) -> opencv::Result<
     let mut scaled = Mat::default();
     resize(bgr, &mut scaled, input, 0.0, 0.0, interpolation)?;
     Ok(scaled)
+}
+
+/// The square `window` of `bgr`, of which the part `inside` lies in the picture, in the size of the network's picture. The rest is black.
+fn scaled_window(
+    bgr: &impl MatTraitConst,
+    window: BoundingBox,
+    inside: BoundingBox,
+    input: Size,
+) -> opencv::Result<Mat> {
+    let visible = Mat::roi(bgr, inside.into())?;
+    if inside == window {
+        return scale(&visible, Size::new(window.width, window.height), input);
+    }
+    let px_at = |offset: i32| (f64::from(offset) * f64::from(input.width) / f64::from(window.width)).round() as i32;
+    let [left, right] = [inside.x - window.x, inside.right() - window.x].map(px_at);
+    let [top, bottom] = [inside.y - window.y, inside.bottom() - window.y].map(px_at);
+    let part = Size::new((right - left).max(1), (bottom - top).max(1));
+    let (left, top) = (left.min(input.width - part.width), top.min(input.height - part.height));
+    let scaled = scale(&visible, Size::new(inside.width, inside.height), part)?;
+    let [below, beside] = [input.height - top - part.height, input.width - left - part.width];
+    let mut padded = Mat::default();
+    copy_make_border(&scaled, &mut padded, top, below, left, beside, BORDER_CONSTANT, Scalar::default())?;
+    Ok(padded)
 }
 
 /// The face in pixels of the picture of which `searched` shows a part. `None` for a box that has no pixel in common with it.

@@ -54,6 +54,8 @@ pub enum RunError {
     PixelCount { expected: usize, got: usize },
     #[error("tract failed ({0})")]
     Tract(String),
+    #[error("its kernels failed ({0})")]
+    Kernels(String),
     #[error("its output is not a probability for each class: {output:?}")]
     NotProbabilities { output: Vec<f32> },
     #[error("its heat map has the value {value}, expected 0 to 1")]

@@ -113,7 +113,7 @@ impl Model {
                 *value = self.input.pixel_range.scale(*pixel);
             }
         };
-        Ok(kernels.begin(scale).finish()[0].clone())
+        catch_panic(|| kernels.begin(scale).finish()[0].clone()).map_err(RunError::Kernels)
     }
 
     fn run_in_tract(&self, pixels: &[u8]) -> Result<Vec<f32>, RunError> {

@@ -99,7 +99,7 @@ pub static TABLE: [Definition; 28] = [
     ),
     live(
         "search.longer_side",
-        field!(integer(64, 2048), pipeline.faces.search.longer_side),
+        field!(integer(64, 1280), pipeline.faces.search.longer_side),
         "Longer side in pixels of the picture that the search network sees: larger finds smaller faces, and the time grows with its \
          square.",
     ),

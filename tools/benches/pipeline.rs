@@ -8,8 +8,7 @@ use criterion::Criterion;
 use face_attributes::attributes::BuiltIn;
 use face_attributes::attributes::crop::crop_face;
 use face_attributes::attributes::{Attribute, Emotion, Gender};
-use face_attributes::faces::BoundingBox;
-use face_attributes::faces::HaarDetector;
+use face_attributes::faces::{BoundingBox, Cascades, SearchNetwork};
 use face_attributes::frame::Frame;
 use face_attributes::network::Model;
 use face_attributes::parameters::Parameters;
@@ -18,6 +17,9 @@ use face_attributes::saliency::{Explainer, Method, Neuron};
 use face_attributes_tools::moving_picture::MovingPicture;
 use face_attributes_tools::source::read_bgr;
 use opencv::core::{Mat, Size, set_num_threads};
+
+/// Time from one frame to the next of a camera at 30 Hz.
+const FRAME_TIME: Duration = Duration::from_micros(33_333);
 
 const FRAME_SIZES: [(i32, i32); 2] = [(640, 480), (1280, 720)];
 
@@ -50,16 +52,28 @@ impl Scene {
         let portrait = read_bgr(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/astronaut.jpg"))?;
         let bgr = MovingPicture::new(portrait, Size::new(width, height)).next().context("no frame")??;
         let gray = Frame::from_bgr(&bgr)?.to_gray()?;
-        let faces = HaarDetector::load(None)?.detect(&gray, &parameters.pipeline.faces.detector)?;
+        let detector = &parameters.pipeline.faces.detector;
+        let faces = Cascades::load(detector)?.detect(&gray, detector)?;
         ensure!(faces.len() == 1, "the frame of {width}x{height} shows {} faces", faces.len());
-        Ok(Self { bgr, gray, face: faces[0], name: format!("{width}x{height}") })
+        Ok(Self { bgr, gray, face: faces[0].roi, name: format!("{width}x{height}") })
     }
 }
 
+/// The search of the whole frame, which is spread over several frames, that in the window about a known face, and the cascades.
 fn bench_detection(criterion: &mut Criterion, scene: &Scene, parameters: &Parameters) -> anyhow::Result<()> {
-    let mut detector = HaarDetector::load(None)?;
-    criterion.bench_function(&format!("detect/{}", scene.name), |bencher| {
-        bencher.iter(|| detector.detect(&scene.gray, &parameters.pipeline.faces.detector));
+    let parameters = &parameters.pipeline.faces;
+    let (longer_side_px, min_confidence) = (parameters.search.longer_side, parameters.search.min_confidence as f32);
+    let mut network = SearchNetwork::load(None)?;
+    criterion.bench_function(&format!("search/{}", scene.name), |bencher| {
+        bencher.iter(|| network.search(&scene.bgr, longer_side_px, min_confidence));
+    });
+    let window = scene.face.square_with_margin(0.5);
+    criterion.bench_function(&format!("search_in_window/{}", scene.name), |bencher| {
+        bencher.iter(|| network.search_in(&scene.bgr, window, min_confidence));
+    });
+    let mut cascades = Cascades::load(&parameters.detector)?;
+    criterion.bench_function(&format!("cascades/{}", scene.name), |bencher| {
+        bencher.iter(|| cascades.detect(&scene.gray, &parameters.detector));
     });
     Ok(())
 }
@@ -89,9 +103,12 @@ fn bench_network<A: BuiltIn>(criterion: &mut Criterion) -> anyhow::Result<()> {
 fn bench_pipeline(criterion: &mut Criterion, scene: &Scene, parameters: &Parameters) -> anyhow::Result<()> {
     let mut pipeline = Pipeline::load(parameters.pipeline.clone())?;
     let frame = Frame::from_bgr(&scene.bgr)?;
-    pipeline.process(&frame, Duration::ZERO)?;
+    let mut time = Duration::ZERO;
     criterion.bench_function(&format!("process/{}", scene.name), |bencher| {
-        bencher.iter(|| pipeline.process(&frame, Duration::ZERO));
+        bencher.iter(|| {
+            time += FRAME_TIME;
+            pipeline.process(&frame, time)
+        });
     });
     Ok(())
 }

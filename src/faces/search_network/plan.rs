@@ -225,7 +225,7 @@ impl Run {
     /// Goes on until `share` of the whole run is done, 0 to 1.
     pub fn advance(&mut self, share: f64) -> Result<(), RunError> {
         match (&mut self.state, &self.plan.engine) {
-            (State::Kernels(progress), _) => progress.advance(share),
+            (State::Kernels(progress), _) => catch_panic(|| progress.advance(share)).map_err(RunError::Kernels)?,
             (State::Tract { state, steps_done }, Engine::Tract { steps, .. }) => {
                 // tract panics where an operator meets what it does not expect.
                 catch_panic(|| {
