@@ -196,3 +196,31 @@ fn the_number_of_followed_faces_is_bounded() {
     let person = BoundingBox { x: 250, y: 150, width: HEAD_PX, height: HEAD_PX };
     assert!(frames[0].iter().any(|face| face.roi.iou(&person) > 0.2), "{:?}", frames[0]);
 }
+
+#[test]
+fn after_a_cut_nobody_is_left_behind_where_the_motion_led() {
+    for parameters in ways() {
+        let pictures = Pictures::new();
+        let mut finder = FaceFinder::load(&parameters, FaceIds::of_camera(0)).unwrap();
+        let mut other = noise(640, 480, 190, 12);
+        paste(&noise(320, 480, 60, 12), 0, 0, &mut other);
+        for number in 0..30 {
+            // From frame 15 on, another camera shows the same person elsewhere and smaller.
+            let gray = if number < 15 {
+                pictures.frame(&[Shown::Person(40, 60)])
+            } else {
+                let mut small = Mat::default();
+                resize(&pictures.person, &mut small, Size::new(80, 80), 0.0, 0.0, INTER_AREA).unwrap();
+                let mut gray = other.clone();
+                paste(&small, 430, 300, &mut gray);
+                gray
+            };
+            let frame = Frame::new(640, 480, 640, Encoding::Mono8, ByteOrder::LittleEndian, gray.data_bytes().unwrap());
+            let time = Duration::from_secs_f64(f64::from(number) / RATE_HZ);
+            let faces = finder.find(&frame.unwrap(), &gray, time, &parameters).unwrap();
+            let is_left_behind = number >= 15 && faces.iter().any(|face| face.roi.x < 200);
+            assert!(!is_left_behind, "frame {number}: {faces:?}");
+            assert!(number != 29 || faces.iter().any(|face| face.seen), "the person is not found after the cut");
+        }
+    }
+}

@@ -145,6 +145,10 @@ impl FaceFinder {
         if !missed.is_empty() {
             self.schedule.hurry();
         }
+        // In another scene, nobody is where the motion before would lead.
+        if self.schedule.is_cut() {
+            self.tracker.end_predictions();
+        }
         for missed in missed {
             if let Some(roi) = self.flow(gray, &missed)? {
                 self.tracker.locate(missed.position, roi);

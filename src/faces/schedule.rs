@@ -41,6 +41,7 @@ pub struct Schedule {
     last_search: Option<Duration>,
     /// The frame before.
     scene: Option<Mat>,
+    is_cut: bool,
     is_urgent: bool,
 }
 
@@ -53,9 +54,9 @@ impl Schedule {
     /// Only those of OpenCV.
     pub fn next(&mut self, gray: &Mat, time: Duration, rate: f64, is_nobody_known: bool) -> opencv::Result<Due> {
         let scene = scene_of(gray)?;
-        if let Some(before) = self.scene.replace(scene.clone()) {
-            self.is_urgent |= is_nobody_known && has_changed(&before, &scene)?;
-        }
+        let before = self.scene.replace(scene.clone());
+        self.is_cut = before.map(|before| has_changed(&before, &scene)).transpose()?.unwrap_or(false);
+        self.is_urgent |= is_nobody_known && self.is_cut;
         let since = |earlier: Option<Duration>| earlier.and_then(|earlier| time.checked_sub(earlier));
         let step = since(self.last_frame.replace(time)).map(|step| step.as_secs_f64());
         let Some(step) = step else {
@@ -72,6 +73,11 @@ impl Schedule {
         (self.last_search, self.is_urgent) = (Some(time), false);
         let parts = (SEARCH_SECS / step.max(1e-3)).ceil().clamp(1.0, f64::from(MAX_PARTS));
         Ok(Due::Search { parts: if step < PAUSE_SECS { parts as u32 } else { 1 } })
+    }
+
+    /// Whether the last frame shows another scene than the one before it.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     /// Asks for a search soon, because a face is missed.
@@ -157,6 +163,16 @@ mod tests {
             let dues = dues(&mut schedule, 30.0, 3..13, |_| scene(width, 60.0));
             assert_eq!(searched(3, &dues)[0], 6, "missed: {missed}");
         }
+    }
+
+    #[test]
+    fn a_cut_is_seen_in_its_first_frame() {
+        let mut schedule = Schedule::default();
+        let cuts = [20, 20, 70, 70].map(|width| {
+            schedule.next(&scene(width, 60.0), secs(0.0), 3.0, false).unwrap();
+            schedule.is_cut()
+        });
+        assert_eq!(cuts, [false, false, true, false]);
     }
 
     #[test]

@@ -74,6 +74,8 @@ enum Place {
     Located,
     /// By its motion before.
     Predicted,
+    /// Not at all, because the scene is another one.
+    Unknown,
 }
 
 #[derive(Debug)]
@@ -120,7 +122,12 @@ impl Track {
     /// The longer a face was seen, the longer its motion alone predicts it.
     fn is_predictable(&self, time: Duration) -> bool {
         let was_seen_for = self.last_seen - self.first_seen;
-        self.times_seen >= MIN_TIMES_SEEN && (self.place != Place::Predicted || time - self.last_seen <= was_seen_for)
+        let is_known = match self.place {
+            Place::Seen | Place::Located => true,
+            Place::Predicted => time - self.last_seen <= was_seen_for,
+            Place::Unknown => false,
+        };
+        self.times_seen >= MIN_TIMES_SEEN && is_known
     }
 }
 
@@ -167,7 +174,16 @@ impl Tracker {
         self.tracks.retain(|track| time - track.last_seen <= max_age);
         for track in &mut self.tracks {
             track.motion.advance(dt);
-            track.place = Place::Predicted;
+            if track.place != Place::Unknown {
+                track.place = Place::Predicted;
+            }
+        }
+    }
+
+    /// Predicts the faces no more that are not seen in this frame, until they are seen again.
+    pub fn end_predictions(&mut self) {
+        for track in self.tracks.iter_mut().filter(|track| track.place != Place::Seen) {
+            track.place = Place::Unknown;
         }
     }
 
@@ -202,7 +218,7 @@ impl Tracker {
             .tracks
             .iter()
             .enumerate()
-            .filter(|(_, track)| track.place == Place::Predicted && track.times_seen >= MIN_TIMES_SEEN);
+            .filter(|(_, track)| track.place != Place::Seen && track.times_seen >= MIN_TIMES_SEEN);
         let missed = missed.map(|(position, track)| {
             let predicted = track.motion.square();
             let mut others = self.tracks.iter().enumerate().filter(|(other, _)| *other != position);
