@@ -33,8 +33,8 @@ impl From<BoundingBox> for TiltedFace {
     }
 }
 
-/// Cuts `face` with a `margin` (a fraction of its longer side, added on each side) and scales it to `size`. A tilted face is turned
-/// about its middle until it is upright.
+/// Cuts `face` with a `margin` (a fraction of its longer side, added on each side) and scales it to `size`. A tilted face is
+/// turned about its middle until it is upright.
 ///
 /// `gray` is height x width, 8-bit, one channel, and so is the result. Where the square with its margin leaves the
 /// image, the image's border is continued outwards, so that no face is distorted. To shrink, the average over areas is

@@ -18,8 +18,8 @@ const PADDING_PX: f64 = 6.0;
 /// Draws a box, its landmarks and its labels for each face into `bgr` (height x width, 8-bit, blue, green, red).
 ///
 /// The labels say the face's id, for how long it is followed at `time`, the time of this frame, and what holds about it. The box
-/// of a face that is not seen in this frame is dashed, as its place is predicted. The labels cover neither their own face nor other
-/// ones, as far as the image has room: see [`caption_place`].
+/// of a face that is not seen in this frame is dashed, as its place is predicted. The labels cover neither their own face nor
+/// other ones, as far as the image has room: see [`caption_place`].
 ///
 /// # Errors
 /// Only those of OpenCV.

@@ -44,8 +44,8 @@ impl Cascades {
 
     /// The faces in `gray` (height x width, 8-bit, one channel), from left to right.
     ///
-    /// Where hits are checked, the boxes are those of the checking cascade, for which the attribute networks were trained. A cascade
-    /// does not tell how sure it is, so the confidence is 1.
+    /// Where hits are checked, the boxes are those of the checking cascade, for which the attribute networks were trained. A
+    /// cascade does not tell how sure it is, so the confidence is 1.
     ///
     /// # Errors
     /// Only those of OpenCV, for example when memory is short.

@@ -38,7 +38,8 @@ const MAX_FOLLOWED: usize = 30;
 const STILL_LONGER_SIDE_PX: i32 = 640;
 /// The network takes no smaller pictures.
 const MIN_GLANCE_SIDE_PX: i32 = 64;
-/// The size of a camera's frames for which the network is made ready at the start, in pixels. For others, it is at their first frame.
+/// The size of a camera's frames for which the network is made ready at the start, in pixels. For others, it is at their first
+/// frame.
 const USUAL_FRAME: Size = Size { width: 640, height: 480 };
 /// How much a place that optical flow found must look like the face, as a normalised cross-correlation. A hand over the face
 /// looks different.
@@ -162,8 +163,8 @@ impl FaceFinder {
         Ok(faces)
     }
 
-    /// The faces of a still picture, from left to right. Nothing came before it, and nothing follows: the search is finer, and takes
-    /// longer.
+    /// The faces of a still picture, from left to right. Nothing came before it, and nothing follows: the search is finer, and
+    /// takes longer.
     ///
     /// # Errors
     /// [`SearchError`] where tract or OpenCV fail on this picture.

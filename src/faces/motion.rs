@@ -13,7 +13,8 @@ const SIZE_DEVIATION: f64 = 0.04;
 const CENTER_ACCELERATION: f64 = 5.0;
 /// By how much a side changes, as a variance of its logarithm per second: 20 % in a second.
 const SIZE_CHANGE: f64 = 0.04;
-/// From this confidence on, a detection is as exact as a surer one. Less sure ones, of faces that are half covered, are less exact.
+/// From this confidence on, a detection is as exact as a surer one. Less sure ones, of faces that are half covered, are less
+/// exact.
 const SURE: f64 = 0.6;
 /// Standard deviation of the velocity of a new face, in sides per second.
 const FIRST_VELOCITY: f64 = 1.5;

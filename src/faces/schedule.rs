@@ -46,9 +46,9 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// What is due in the frame at `time`, if `rate` searches per second are wanted. To be called once per frame. `gray` is height x
-    /// width, 8-bit, one channel. Where `is_nobody_known`, another scene is searched sooner. Otherwise a cut loses the known faces, and
-    /// whoever knows of that calls [`Schedule::hurry`].
+    /// What is due in the frame at `time`, if `rate` searches per second are wanted. To be called once per frame. `gray` is
+    /// height x width, 8-bit, one channel. Where `is_nobody_known`, another scene is searched sooner. Otherwise a cut loses the
+    /// known faces, and whoever knows of that calls [`Schedule::hurry`].
     ///
     /// # Errors
     /// Only those of OpenCV.

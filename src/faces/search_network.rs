@@ -159,12 +159,12 @@ impl SearchNetwork {
 
     /// Begins to search `bgr` (height x width, 8-bit, blue, green, red).
     ///
-    /// The picture is scaled so that its longer side has about `longer_side_px` pixels and its other side keeps the proportion, as
-    /// far as multiples of 32 pixels allow.
+    /// The picture is scaled so that its longer side has about `longer_side_px` pixels and its other side keeps the proportion,
+    /// as far as multiples of 32 pixels allow.
     ///
     /// # Errors
-    /// [`SearchError`] where the picture is empty or not of this kind, where `longer_side_px` is not 64 to 1280, or where tract or
-    /// OpenCV fail.
+    /// [`SearchError`] where the picture is empty or not of this kind, where `longer_side_px` is not 64 to 1280, or where tract
+    /// or OpenCV fail.
     pub fn begin(
         &mut self,
         bgr: &(impl MatTraitConst + ToInputArray),
@@ -181,9 +181,11 @@ impl SearchNetwork {
         Ok(Search { run, input, searched: BoundingBox::of_image(picture.width, picture.height) })
     }
 
-    /// The faces in the square `window` of `bgr` (height x width, 8-bit, blue, green, red), from left to right, in pixels of `bgr`.
+    /// The faces in the square `window` of `bgr` (height x width, 8-bit, blue, green, red), from left to right, in pixels of
+    /// `bgr`.
     ///
-    /// For a known face, whose square is about half as wide as the window. What of the window lies outside of the picture is black.
+    /// For a known face, whose square is about half as wide as the window. What of the window lies outside of the picture is
+    /// black.
     ///
     /// # Errors
     /// [`SearchError`] where the picture is empty or not of this kind, or where tract or OpenCV fail.
@@ -283,7 +285,8 @@ fn scale(bgr: &impl ToInputArray, picture: Size, input: Size) -> opencv::Result<
     Ok(scaled)
 }
 
-/// The square `window` of `bgr`, of which the part `inside` lies in the picture, in the size of the network's picture. The rest is black.
+/// The square `window` of `bgr`, of which the part `inside` lies in the picture, in the size of the network's picture. The rest
+/// is black.
 fn scaled_window(
     bgr: &impl MatTraitConst,
     window: BoundingBox,

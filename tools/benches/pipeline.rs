@@ -1,4 +1,5 @@
-//! Time that each stage takes, and the whole pipeline on a frame with one face: `cargo bench -p face_attributes_tools --bench pipeline`.
+//! Time that each stage takes, and the whole pipeline on a frame with one face: `cargo bench -p face_attributes_tools --bench
+//! pipeline`.
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,13 +1,13 @@
-//! The faces that the search network or the checked cascades find in the pictures of a folder, a line of JSON for each picture, and
-//! the mean CPU time per picture:
+//! The faces that the search network or the checked cascades find in the pictures of a folder, a line of JSON for each picture,
+//! and the mean CPU time per picture:
 //!
 //! ```sh
 //! cargo run --release -p face_attributes_tools --example find_faces -- network pictures 640 0.45 > found.jsonl
 //! cargo run --release -p face_attributes_tools --example find_faces -- cascades pictures 0.05 1.3 3 4 > found.jsonl
 //! ```
 //!
-//! The numbers are longer side in pixels and least confidence; and smallest face, scale factor, neighbours and those of the check, as
-//! in the parameters `detector.*`.
+//! The numbers are longer side in pixels and least confidence; and smallest face, scale factor, neighbours and those of the
+//! check, as in the parameters `detector.*`.
 
 use std::fs;
 use std::path::{Path, PathBuf};

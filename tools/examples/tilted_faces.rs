@@ -38,8 +38,8 @@ struct Args {
 }
 
 const SCENE: Size = Size { width: 640, height: 480 };
-/// The face in a picture of UTKFace, as a fraction of the picture's side: its middle and the side of the square that OpenCV's frontal
-/// cascade marks, in the median.
+/// The face in a picture of UTKFace, as a fraction of the picture's side: its middle and the side of the square that OpenCV's
+/// frontal cascade marks, in the median.
 const MIDDLE: (f64, f64) = (0.5, 0.52);
 const FACE_SIDE: f64 = 0.72;
 

@@ -1,5 +1,5 @@
-//! Runs CenterFace, with one execution plan for each size of picture: in kernels if they agree with tract, otherwise in tract. A run
-//! can pause between two operators.
+//! Runs CenterFace, with one execution plan for each size of picture: in kernels if they agree with tract, otherwise in tract.
+//! A run can pause between two operators.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -56,8 +56,8 @@ impl Plans {
         self.plans.iter().map(|plan| plan.size)
     }
 
-    /// Begins to run the network on a picture of this `size`: blue, green, red, row by row without padding. Its sides are multiples
-    /// of 32.
+    /// Begins to run the network on a picture of this `size`: blue, green, red, row by row without padding. Its sides are
+    /// multiples of 32.
     pub fn begin(&mut self, size: Size, bgr: &[Vec3b]) -> Result<Run, RunError> {
         self.prepare(size).map_err(|problem| RunError::Tract(problem.to_string()))?.begin(bgr)
     }
@@ -175,7 +175,8 @@ impl Plan {
     }
 }
 
-/// Measures the steps on a black picture, so that the parts of a run take about the same time. What a run finds does not depend on it.
+/// Measures the steps on a black picture, so that the parts of a run take about the same time. What a run finds does not depend
+/// on it.
 fn time_steps(network: &Arc<TypedRunnableModel>, steps: &mut [Step], shape: &[usize]) -> Result<(), RunError> {
     let mut state = network.spawn()?;
     state.set_input(0, Tensor::zero::<f32>(shape)?.into_tvalue())?;

@@ -1,9 +1,9 @@
 //! A network as a short list of steps over maps in one reusable arena, several times faster than tract's general operators.
 //!
-//! [`Kernels::translate`] reads the ONNX graph of a network of this family: convolutions (dense, depthwise, transposed), batch norms,
-//! rectifiers, pools, sums, sigmoid, global mean, softmax. Batch norms, rectifiers and sums become parts of the convolutions before
-//! them. Maps lie channels-last with a border of zeros as wide as the next convolution needs. What it does not know stays
-//! with tract.
+//! [`Kernels::translate`] reads the ONNX graph of a network of this family: convolutions (dense, depthwise, transposed), batch
+//! norms, rectifiers, pools, sums, sigmoid, global mean, softmax. Batch norms, rectifiers and sums become parts of the
+//! convolutions before them. Maps lie channels-last with a border of zeros as wide as the next convolution needs. What it does
+//! not know stays with tract.
 
 mod arena;
 mod graph;
@@ -37,8 +37,8 @@ pub(crate) struct Kernels {
 }
 
 impl Kernels {
-    /// Translates a network for pictures of `[channels, height, width]` whose pixels are in `range`. `None`, said at debug, where it has what the kernels do not
-    /// know.
+    /// Translates a network for pictures of `[channels, height, width]` whose pixels are in `range`. `None`, said at debug,
+    /// where it has what the kernels do not know.
     pub fn translate(proto: &ModelProto, input: [usize; 3], range: [f32; 2]) -> Option<Arc<Self>> {
         // Sizes and weights of a damaged file may disagree in ways that nothing checks.
         catch_panic(|| Self::translate_for(proto, input, range, Isa::fastest()))

@@ -2,8 +2,8 @@
 
 use super::graph::{Convolution, Graph, Kind, Op, Shape};
 
-/// Removes filters of the first convolution that give 0 for every picture whose pixels are in `range`: `bias` and the largest products
-/// have a sum of at most 0, and a rectifier follows.
+/// Removes filters of the first convolution that give 0 for every picture whose pixels are in `range`: `bias` and the largest
+/// products have a sum of at most 0, and a rectifier follows.
 pub fn remove_dead_filters(graph: &mut Graph, range: [f32; 2]) {
     for node in 0..graph.nodes.len() {
         let (input, map) = (graph.nodes[node].input, graph.nodes[node].output);

@@ -1,7 +1,8 @@
 //! Rows of pixels through vector instructions: the only part of the kernels whose speed needs `unsafe`.
 //!
 //! Each public function is safe: it checks once for a whole row that all that its tiles read and write lies in the slices, and an
-//! [`Isa`] exists only for instructions that this processor has. A tile is some pixels of a row by some channels, held in registers.
+//! [`Isa`] exists only for instructions that this processor has. A tile is some pixels of a row by some channels, held in
+//! registers.
 #![allow(
     unsafe_code,
     reason = "intrinsics and unchecked loads: with bounds checks in the innermost loops, the depthwise convolutions take several \
@@ -164,13 +165,15 @@ pub struct Row<'a> {
     pub limits: [f32; 2],
 }
 
-/// Dense convolution of a row: `channels` outputs a pixel, each the sum over the window. The weights are `[rows][runs][run_length][channels]`.
+/// Dense convolution of a row: `channels` outputs a pixel, each the sum over the window. The weights are
+/// `[rows][runs][run_length][channels]`.
 pub fn convolve(isa: Isa, channels: usize, row: &mut Row) {
     check(row, channels, row.window.rows * row.window.runs * row.window.run_length * channels);
     run_tiles(isa.convolution_tiles(channels), row);
 }
 
-/// Depthwise convolution of a row: `run_length` is the number of channels, a multiple of 8. The weights are `[rows][runs][channels]`.
+/// Depthwise convolution of a row: `run_length` is the number of channels, a multiple of 8. The weights are
+/// `[rows][runs][channels]`.
 pub fn depthwise(isa: Isa, row: &mut Row) {
     let channels = row.window.run_length;
     assert!(channels.is_multiple_of(LANES), "channels are padded");
@@ -180,13 +183,14 @@ pub fn depthwise(isa: Isa, row: &mut Row) {
     run_tiles(isa.depthwise_tiles(stride.unwrap_or(0)), row);
 }
 
-/// The largest number of each window for each channel. `run_length` is the number of channels, a multiple of 8. Only the windows and
-/// the destination of the row are used.
+/// The largest number of each window for each channel. `run_length` is the number of channels, a multiple of 8. Only the
+/// windows and the destination of the row are used.
 pub fn max_pool(isa: Isa, row: &mut Row) {
     let channels = row.window.run_length;
     assert!(channels.is_multiple_of(LANES), "channels are padded");
     check(row, channels, 0);
-    // SAFETY: `check` has shown that all pixels of the row lie in the slices, and the function is for instructions that there are.
+    // SAFETY: `check` has shown that all pixels of the row lie in the slices, and the function is for instructions that there
+    // are.
     unsafe { isa.max(row.window.runs)(&tile(row, 0), row.pixels) };
 }
 

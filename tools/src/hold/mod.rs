@@ -2,8 +2,8 @@
 //!
 //! A sequence shows one person: first one picture, then another one, as a camera would see them ([`rendering`]). The emotion
 //! changes from picture to picture, the gender does not. [`run_sequence`] classifies each frame and holds the answers as the
-//! pipeline does. [`figures`] compares what holds with the raw answers, and with the remedy of Arriaga, Ploger and Valdenegro: the
-//! most frequent of the last ten.
+//! pipeline does. [`figures`] compares what holds with the raw answers, and with the remedy of Arriaga, Ploger and Valdenegro:
+//! the most frequent of the last ten.
 
 pub mod figures;
 pub mod rendering;
@@ -127,7 +127,8 @@ pub enum SequenceError {
     Rendering { picture: String, error: opencv::Error },
 }
 
-/// Shows each of the `pictures` of one person for `frames` frames, classifies each frame, and holds the answers as the pipeline does.
+/// Shows each of the `pictures` of one person for `frames` frames, classifies each frame, and holds the answers as the pipeline
+/// does.
 ///
 /// # Errors
 /// [`SequenceError`] names the picture that is missing, is not an image, or on which the network fails.

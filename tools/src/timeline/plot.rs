@@ -48,9 +48,9 @@ const GENDER_COLORS: [RGBColor; 2] = [RGBColor(0, 80, 255), RGBColor(230, 0, 0)]
 
 /// Draws the probabilities of each class over time into an image file. The ending decides the format, for example `.png`.
 ///
-/// There is a panel for each person, those who were followed longest first. Of more than six people, the others are counted. Thick
-/// lines are what holds over time, pale ones the answers for single frames. A line has a gap where there is no answer. The strip
-/// above the lines has the colour of the held label, and none where the label is unknown.
+/// There is a panel for each person, those who were followed longest first. Of more than six people, the others are counted.
+/// Thick lines are what holds over time, pale ones the answers for single frames. A line has a gap where there is no answer.
+/// The strip above the lines has the colour of the held label, and none where the label is unknown.
 ///
 /// # Errors
 /// [`PlotError`] names the file where it cannot be written.

@@ -20,8 +20,8 @@ pub struct Tile {
 /// instructions.
 pub type TileFn = unsafe fn(&Tile);
 
-/// Numbers that one instruction computes at once. Its functions are inlined into functions with the instructions' `target_feature`,
-/// and must only be called from there.
+/// Numbers that one instruction computes at once. Its functions are inlined into functions with the instructions'
+/// `target_feature`, and must only be called from there.
 pub trait Vector: Copy {
     const LANES: usize;
     unsafe fn splat(value: f32) -> Self;
@@ -74,8 +74,8 @@ pub unsafe fn convolve_tile<V: Vector, const PIXELS: usize, const VECTORS: usize
     }
 }
 
-/// `STRIDE` is the number of pixels from one window to the next where windows are 3 wide: then, the compiler loads pixels once for
-/// all windows that they are in. 0 stands for windows of any width.
+/// `STRIDE` is the number of pixels from one window to the next where windows are 3 wide: then, the compiler loads pixels once
+/// for all windows that they are in. 0 stands for windows of any width.
 #[inline(always)]
 pub unsafe fn depthwise_tile<V: Vector, const PIXELS: usize, const STRIDE: usize>(
     tile: &Tile,
