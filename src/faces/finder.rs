@@ -277,17 +277,15 @@ impl FaceFinder {
         }
     }
 
-    /// Looks coarsely at the frame, and then more closely at each face.
+    /// Looks coarsely at the frame, and then more closely at each face, which must be seen both times.
     fn glance(&mut self, frame: &Searched) -> Result<Vec<Detection>, SearchError> {
         let SearchParameters { longer_side, min_confidence, .. } = frame.parameters.search;
         let mut faces: Vec<Detection> = Vec::new();
         for face in surest(self.search_at_once(frame, glance_side_px(longer_side))?, MAX_FOLLOWED) {
             let close = self.about(frame, face.roi, WINDOW_MARGIN, min_confidence)?;
             let nearest = close.into_iter().max_by(|a, b| a.roi.iou(&face.roi).total_cmp(&b.roi.iou(&face.roi)));
-            let seen = nearest.filter(|close| close.roi.iou(&face.roi) > SAME_FACE_IOU).unwrap_or(face);
-            if !is_among(&seen, &faces) {
-                faces.push(seen);
-            }
+            let seen = nearest.filter(|close| close.roi.iou(&face.roi) > SAME_FACE_IOU && !is_among(close, &faces));
+            faces.extend(seen);
         }
         Ok(faces)
     }
