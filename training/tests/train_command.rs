@@ -348,9 +348,11 @@ fn a_cross_validation_asks_for_every_image_a_network_that_did_not_learn_from_it(
         let number = |line: &str| line.split_once(before)?.1.split_once(after)?.0.parse().ok();
         report.lines().filter_map(number).collect()
     };
-    let (validated, answered) = (percents("validation accuracy ", " %"), percents(": accuracy ", "% of "));
+    // The accuracies differ, because the validation does not average with the mirrored image.
+    let validated = percents("validation accuracy ", " %");
     assert!(validated.len() == 3 && validated.iter().any(|accuracy| *accuracy != validated[0]), "{report}");
-    assert!(validated.iter().zip(&answered).all(|(one, other)| (one - other).abs() < 0.1), "{report}");
+    let answered = percents("% of ", " images").into_iter().map(|number| number as u32);
+    assert!(answered.eq(counts.iter().map(|(_, validation)| *validation)), "{report}");
     // Asked for again, it trains no more.
     let again = cross_validate();
     let without_epochs: Vec<_> = report.lines().filter(|line| !line.starts_with("epoch ")).collect();
