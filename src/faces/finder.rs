@@ -1,7 +1,8 @@
 //! Which faces are in a frame, and which of them were in earlier frames.
 //!
-//! The whole frame is searched some times per second, spread over several frames. In each frame, a known face is searched for in
-//! a window about its predicted place. That costs a tenth, and finds it as surely.
+//! The whole frame is searched some times per second. A search is spread over several frames. In each frame, a known face is
+//! searched for in a window about its predicted place. The network's picture of a window has 4,096 pixels, that of a 640x480 frame
+//! 168,960.
 
 use std::time::Duration;
 
@@ -21,9 +22,9 @@ use super::{
 use crate::frame::Frame;
 use crate::network::ModelError;
 
-/// What is searched around a known face on each side, as a fraction of its size,
+/// Margin of the window about a known face on each side, as a fraction of the face's size.
 const WINDOW_MARGIN: f64 = 0.5;
-/// and around one of an earlier frame that is not in the first window.
+/// The same about a face of an earlier frame that is not in the first window, because it moves fast.
 const WIDE_MARGIN: f64 = 1.25;
 /// The least confidence about a known face, as a fraction of that of a new one.
 const KNOWN_CONFIDENCE: f64 = 0.7;
@@ -34,7 +35,8 @@ const MAX_CONFIRMED: usize = 2;
 /// Faces that are followed at the same time, the surest ones: each takes time in every frame. At a minimum confidence near 0, the
 /// network reports a face at hundreds of places.
 const MAX_FOLLOWED: usize = 30;
-/// Longer side of the network's picture of a still picture, in pixels, where time is no matter.
+/// Least longer side of the network's picture of a still picture, in pixels. It finds more faces than that of a camera's frame, and
+/// a still picture may take longer.
 const STILL_LONGER_SIDE_PX: i32 = 640;
 /// The network takes no smaller pictures.
 const MIN_GLANCE_SIDE_PX: i32 = 64;
@@ -237,7 +239,7 @@ impl FaceFinder {
         }
     }
 
-    /// The faces that the search of the whole frame has found, where they are in this frame.
+    /// The faces that the search of the whole frame has found, at their places in this frame.
     fn search(&mut self, frame: &Searched, time: Duration) -> Result<Vec<Detection>, SearchError> {
         // A search that fails is not continued.
         if let Some(mut running) = self.running.take() {
@@ -283,8 +285,8 @@ impl FaceFinder {
         let mut faces: Vec<Detection> = Vec::new();
         for face in surest(self.search_at_once(frame, glance_side_px(longer_side))?, MAX_FOLLOWED) {
             let close = self.about(frame, face.roi, WINDOW_MARGIN, min_confidence)?;
-            let nearest = close.into_iter().max_by(|a, b| a.roi.iou(&face.roi).total_cmp(&b.roi.iou(&face.roi)));
-            let seen = nearest.filter(|close| close.roi.iou(&face.roi) > SAME_FACE_IOU && !is_among(close, &faces));
+            let seen = nearest(close, &face.roi)
+                .filter(|close| close.roi.iou(&face.roi) > SAME_FACE_IOU && !is_among(close, &faces));
             faces.extend(seen);
         }
         Ok(faces)
@@ -298,7 +300,7 @@ impl FaceFinder {
         }
     }
 
-    /// Looks in this frame for faces that the search has found in an earlier one. So a false face must deceive twice.
+    /// Looks in this frame for faces that the search has found in an earlier one. A false face seldom passes both.
     fn confirm(&mut self, frame: &Searched) -> Result<Vec<Detection>, SearchError> {
         let mut confirmed: Vec<Detection> = Vec::new();
         for _ in 0..MAX_CONFIRMED.min(self.places_left()) {
@@ -310,8 +312,9 @@ impl FaceFinder {
             if found.is_empty() {
                 found = self.about(frame, face.roi, WIDE_MARGIN, min_confidence)?;
             }
-            let nearest = found.into_iter().max_by(|a, b| a.roi.iou(&face.roi).total_cmp(&b.roi.iou(&face.roi)));
-            confirmed.extend(nearest.filter(|face| !self.tracker.is_seen_at(&face.roi) && !is_among(face, &confirmed)));
+            let is_new = |face: &Detection| !self.tracker.is_seen_at(&face.roi) && !is_among(face, &confirmed);
+            let seen = nearest(found, &face.roi).filter(is_new);
+            confirmed.extend(seen);
         }
         Ok(confirmed)
     }
@@ -352,6 +355,11 @@ fn glance_side_px(longer_side_px: i32) -> i32 {
 
 fn is_among(face: &Detection, faces: &[Detection]) -> bool {
     faces.iter().any(|other| other.roi.iou(&face.roi) > SAME_FACE_IOU)
+}
+
+/// The face that overlaps `roi` most.
+fn nearest(faces: Vec<Detection>, roi: &BoundingBox) -> Option<Detection> {
+    faces.into_iter().max_by(|a, b| a.roi.iou(roi).total_cmp(&b.roi.iou(roi)))
 }
 
 /// At most so many of `faces`, the surest ones, in the same order.

@@ -8,13 +8,13 @@ use opencv::core::{CV_8UC1, Mat, Size, absdiff, count_non_zero, mean_def};
 use opencv::imgproc::{self, INTER_AREA, resize};
 use opencv::prelude::*;
 
-/// A search takes about so long from its first frame to its last one, in seconds: as many frames as that takes,
+/// Longest time in seconds over which a search is spread. A new face must be reported within half a second.
 const SEARCH_SECS: f64 = 0.15;
-/// but not more than these. More would not make the work of one frame much smaller.
+/// Largest number of frames over which a search is spread. At 30 Hz, these fit into [`SEARCH_SECS`].
 const MAX_PARTS: u32 = 4;
-/// Of frames as far apart as this, in seconds, each is searched at once.
+/// Frames that are at least so far apart, in seconds, are searched at once: the next one comes too late.
 const PAUSE_SECS: f64 = 0.5;
-/// Part of the usual time between two searches after which there is another one, where a face is missed or the scene changed.
+/// Where a face is missed or the scene has changed, the next search comes after this fraction of the usual interval.
 const URGENT: f64 = 0.5;
 /// The size at which two frames are compared, in pixels.
 const SCENE: (i32, i32) = (32, 24);

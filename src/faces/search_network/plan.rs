@@ -14,9 +14,8 @@ use super::decode::{CELL_PX, CHANNELS, Maps};
 use crate::network::{Kernels, ModelProblem, Progress, RunError, agree, check_outputs, check_shape, noise};
 use crate::panics::catch_panic;
 
-/// How many plans are kept. Each holds a copy of the weights, about 8 MB. A camera needs three: two for its frames and one
-/// for windows.
-/// A folder of photographs has more sizes, but making a plan takes about as long as running it.
+/// How many plans are kept. Each holds a copy of the weights, about 8 MB. A camera needs three: two for its frames and one for
+/// windows. For a folder of photographs of many sizes, plans are made again.
 const MAX_PLANS: usize = 4;
 
 /// Size of the picture on which a file is tried, in pixels: not square, so that exchanged sides show.
