@@ -2,7 +2,8 @@
 #
 #     source scripts/environment.bash
 #
-# It uses the ROS that is sourced already, else an installed ROS 2 Jazzy, else the prefix that scripts/setup makes.
+# It uses the ROS that is sourced already, else an installed ROS 2 Jazzy, else the prefix that scripts/setup makes. With
+# FACE_ATTRIBUTES_FOR_TESTS=yes it uses what `scripts/build --for-tests` builds.
 
 face_attributes_root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 # Setup files, of ROS and of Python, read variables that may be unset.
@@ -27,9 +28,18 @@ fi
 if [[ ":${AMENT_PREFIX_PATH:-}:" != *":$face_attributes_prefix:"* && -f "$face_attributes_python/bin/activate" ]]; then
     source "$face_attributes_python/bin/activate"
 fi
-if [[ -f "$face_attributes_root/install/share/face_attributes/local_setup.bash" ]]; then
-    source "$face_attributes_root/install/share/face_attributes/local_setup.bash"
+face_attributes_install="$face_attributes_root/install"
+if [[ -n "${FACE_ATTRIBUTES_FOR_TESTS:-}" ]]; then
+    face_attributes_install="$face_attributes_root/build/tests/install"
+    for face_attributes_package in bond hri_msgs tf2_msgs vision_msgs; do
+        face_attributes_setup="$face_attributes_root/build/tests/interfaces/install/share/$face_attributes_package/local_setup.bash"
+        [[ ! -f "$face_attributes_setup" ]] || source "$face_attributes_setup"
+    done
+fi
+if [[ -f "$face_attributes_install/share/face_attributes/local_setup.bash" ]]; then
+    source "$face_attributes_install/share/face_attributes/local_setup.bash"
 fi
 
 eval "$face_attributes_nounset"
-unset face_attributes_root face_attributes_nounset face_attributes_prefix face_attributes_python
+unset face_attributes_root face_attributes_nounset face_attributes_prefix face_attributes_python face_attributes_install
+unset face_attributes_package face_attributes_setup

@@ -7,6 +7,7 @@ use face_attributes::faces::{BoundingBox, Landmarks};
 use face_attributes::parameters::Parameters;
 use face_attributes::pipeline::Scene;
 use r2r::face_attributes::msg;
+use r2r::geometry_msgs::msg::{Point, Vector3};
 use r2r::sensor_msgs::msg::RegionOfInterest;
 use r2r::std_msgs::msg::Header;
 use r2r::{Node, Publisher, QosProfile};
@@ -63,6 +64,11 @@ fn face_message(face: &FaceAttributes, time: Duration) -> msg::FaceAttributes {
         confidence: face.confidence,
         landmarks_x,
         landmarks_y,
+        frontal: f32::NAN,
+        direction: Vector3 { x: f64::NAN, y: f64::NAN, z: f64::NAN },
+        position_method: msg::FaceAttributes::NONE as u8,
+        position: Point { x: f64::NAN, y: f64::NAN, z: f64::NAN },
+        position_error: f32::NAN,
         emotion: face.emotion.as_ref().map_or_else(no_emotion, emotion_message),
         gender: face.gender.as_ref().map_or_else(no_gender, gender_message),
         raw_emotion: face.raw.emotion.as_ref().map_or_else(no_emotion, emotion_message),
