@@ -1,17 +1,21 @@
 //! The README tells of the parameters what the code does.
 
-use face_attributes::parameters::{Definition, Parameters, TABLE};
+use face_attributes::parameters::{Definition, Mutability, Parameters, TABLE};
 
 fn row(definition: &Definition) -> String {
-    let Definition { name, description, read_only, .. } = definition;
+    let Definition { name, description, mutability, .. } = definition;
     let kind = definition.kind();
     let range = match definition.range() {
         Some((min, max)) => format!("{min} to {max}"),
         None => definition.choices().join(", "),
     };
     let default = definition.get(&Parameters::default()).to_string().replace('"', "");
-    let at_start = if *read_only { " At start." } else { "" };
-    format!("| `{name}` | {kind} | {default} | {range} | {description}{at_start} |")
+    let when = match mutability {
+        Mutability::Live => "",
+        Mutability::AtConfigure => " While not active.",
+        Mutability::ReadOnly => " Read only.",
+    };
+    format!("| `{name}` | {kind} | {default} | {range} | {description}{when} |")
 }
 
 #[test]

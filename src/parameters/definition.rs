@@ -9,10 +9,21 @@ pub struct Definition {
     pub name: &'static str,
     /// What it means, in one sentence.
     pub description: &'static str,
-    /// Whether the value cannot be changed while the node runs.
-    pub read_only: bool,
+    /// When it can be changed.
+    pub mutability: Mutability,
     /// Type, limits and accessors.
     pub field: Field,
+}
+
+/// When a parameter can be changed while the node runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mutability {
+    /// At any time; it takes effect from the next image on.
+    Live,
+    /// While the node is not active: it is read when the node is configured or activated.
+    AtConfigure,
+    /// Never: it is read once, at the start.
+    ReadOnly,
 }
 
 /// Type and limits of a parameter, and how it is read from and written to [`Parameters`].
@@ -43,6 +54,15 @@ pub enum Field {
         set: fn(&mut Parameters, &str),
         choices: fn() -> Vec<&'static str>,
     },
+    /// Strings that all differ.
+    Strings {
+        get: fn(&Parameters) -> &[String],
+        set: fn(&mut Parameters, &[String]),
+        /// Whether an element is valid.
+        check: fn(&str) -> bool,
+        /// What `check` takes.
+        elements: &'static str,
+    },
 }
 
 /// Why a parameter was refused. Its value did not change.
@@ -57,6 +77,10 @@ pub enum ParameterError {
     Range { name: &'static str, min: f64, max: f64, got: Value },
     #[error("parameter '{name}' takes one of {}, got {got}", choices.join(", "))]
     Choice { name: &'static str, choices: Vec<&'static str>, got: Value },
+    #[error("parameter '{name}' takes {elements}, got {element:?}")]
+    Element { name: &'static str, elements: &'static str, element: String },
+    #[error("parameter '{name}' takes each element once, got {element:?} again")]
+    Repeated { name: &'static str, element: String },
 }
 
 impl Definition {
@@ -67,6 +91,7 @@ impl Definition {
             Field::Integer { .. } => Kind::Integer,
             Field::Double { .. } => Kind::Double,
             Field::String { .. } | Field::Choice { .. } => Kind::String,
+            Field::Strings { .. } => Kind::Strings,
         }
     }
 
@@ -92,6 +117,7 @@ impl Definition {
             Field::Double { get, .. } => get(parameters).into(),
             Field::String { get, .. } => get(parameters).into(),
             Field::Choice { get, .. } => get(parameters).into(),
+            Field::Strings { get, .. } => get(parameters).into(),
         }
     }
 
@@ -119,6 +145,16 @@ impl Definition {
                     return Err(ParameterError::Choice { name: self.name, choices, got: value.clone() });
                 }
                 set(parameters, text);
+            }
+            (Field::Strings { set, check, elements, .. }, Value::Strings(texts)) => {
+                if let Some(element) = texts.iter().find(|text| !check(text)).cloned() {
+                    return Err(ParameterError::Element { name: self.name, elements, element });
+                }
+                let is_repeated = |(index, text): &(usize, &String)| texts[..*index].contains(text);
+                if let Some((_, element)) = texts.iter().enumerate().find(is_repeated) {
+                    return Err(ParameterError::Repeated { name: self.name, element: element.clone() });
+                }
+                set(parameters, texts);
             }
             _ => return Err(ParameterError::Type { name: self.name, expected: self.kind(), got: value.clone() }),
         }

@@ -15,7 +15,7 @@ mod target;
 mod value;
 mod yaml;
 
-pub use definition::{Definition, Field, ParameterError};
+pub use definition::{Definition, Field, Mutability, ParameterError};
 pub use file::ParameterFileError;
 pub use nearest::nearest;
 pub use overrides::{ConfigurationError, Configured, NODE_NAME, Origin, Source, Warning, configure};
@@ -29,14 +29,30 @@ use crate::pipeline::PipelineParameters;
 use crate::saliency::SaliencyParameters;
 
 /// All parameters.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Parameters {
+    /// Names of the cameras; empty for one camera without a name. The command line ignores it.
+    pub cameras: Vec<String>,
+    /// Whether the node configures and activates itself at its start. The command line ignores it.
+    pub autostart: bool,
     /// How images are received.
     pub image: ImageParameters,
     /// How faces are found and classified.
     pub pipeline: PipelineParameters,
     /// How answers are explained.
     pub saliency: SaliencyParameters,
+}
+
+impl Default for Parameters {
+    fn default() -> Self {
+        Self {
+            cameras: Vec::new(),
+            autostart: true,
+            image: ImageParameters::default(),
+            pipeline: PipelineParameters::default(),
+            saliency: SaliencyParameters::default(),
+        }
+    }
 }
 
 /// How the node receives images. The command line reads these parameters too, because the files are the same, and
@@ -89,8 +105,8 @@ mod tests {
 
     #[test]
     fn each_parameter_is_described_and_its_default_is_valid() {
-        assert_eq!(TABLE.len(), 28);
-        assert_eq!(TABLE[0].name, "image.reliability");
+        assert_eq!(TABLE.len(), 30);
+        assert_eq!(TABLE[2].name, "image.reliability");
         for definition in &TABLE {
             assert!(!definition.description.is_empty(), "{}", definition.name);
             let mut parameters = Parameters::default();
@@ -109,6 +125,7 @@ mod tests {
                 Field::Double { range: (min, max), .. } => Value::Double((min + max) / 2.01),
                 Field::String { .. } => Value::from("/some/file"),
                 Field::Choice { choices, .. } => Value::from(choices().last().copied().unwrap()),
+                Field::Strings { .. } => Value::Strings(vec!["front".to_owned(), "rear_2".to_owned()]),
             };
             let mut parameters = Parameters::default();
             parameters.set(definition.name, &other).unwrap();
@@ -139,6 +156,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused_by_name_and_changes_nothing() {
         let wide = Value::from("wide");
+        let strings = |texts: &[&str]| Value::Strings(texts.iter().map(|text| (*text).to_owned()).collect());
         let refusals = [
             ("detector.scale", Value::Double(1.2), "there is no parameter 'detector.scale'"),
             ("detector", Value::Double(1.2), "there is no parameter 'detector'"),
@@ -154,6 +172,11 @@ mod tests {
             ("image.reliability", Value::from("maybe"), "one of best_effort, reliable, got \"maybe\""),
             ("saliency.method", Value::from("lrp"), "one of guided, gradient, grad-cam, got \"lrp\""),
             ("saliency.target", Value::from("glad"), "one of predicted, angry, disgust,"),
+            ("cameras", Value::from("front"), "parameter 'cameras' is of type string_array, got \"front\""),
+            ("cameras", strings(&["front", "2"]), "parameter 'cameras' takes names of letters, digits and '_'"),
+            ("cameras", strings(&["front/left"]), "got \"front/left\""),
+            ("cameras", strings(&["rear", ""]), "got \"\""),
+            ("cameras", strings(&["rear", "front", "rear"]), "'cameras' takes each element once, got \"rear\" again"),
         ];
         for (name, value, reason) in refusals {
             let mut parameters = Parameters::default();

@@ -81,7 +81,8 @@ mod tests {
             ("a:=x y", "/**", "a", Value::from("x y")),
             ("a:=/a/b.onnx", "/**", "a", Value::from("/a/b.onnx")),
             ("a:=[1, 2]", "/**", "a", Value::Other("[1, 2]".to_owned())),
-            ("a:=[]", "/**", "a", Value::Other("[]".to_owned())),
+            ("a:=[]", "/**", "a", Value::Strings(Vec::new())),
+            ("a:=[front, '2']", "/**", "a", Value::Strings(vec!["front".to_owned(), "2".to_owned()])),
             (
                 "qos_overrides./image.publisher.depth:=1",
                 "/**",

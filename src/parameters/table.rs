@@ -1,6 +1,7 @@
 //! The list of all parameters.
 
-use super::{Definition, Field, Reliability};
+use super::target::is_name;
+use super::{Definition, Field, Mutability, Reliability};
 use crate::saliency::{Method, SaliencyTarget};
 
 /// Accessors of a field of plain type.
@@ -31,14 +32,19 @@ macro_rules! field {
     };
 }
 
-/// A parameter that can be changed while the node runs.
+/// A parameter that can be changed at any time.
 const fn live(name: &'static str, field: Field, description: &'static str) -> Definition {
-    Definition { name, description, read_only: false, field }
+    Definition { name, description, mutability: Mutability::Live, field }
+}
+
+/// A parameter that can be changed while the node is not active.
+const fn at_configure(name: &'static str, field: Field, description: &'static str) -> Definition {
+    Definition { name, description, mutability: Mutability::AtConfigure, field }
 }
 
 /// A parameter that cannot be changed while the node runs.
 const fn read_only(name: &'static str, field: Field, description: &'static str) -> Definition {
-    Definition { name, description, read_only: true, field }
+    Definition { name, description, mutability: Mutability::ReadOnly, field }
 }
 
 const ENABLED: &str = "Whether this attribute is classified at all.";
@@ -52,14 +58,29 @@ const TIME_CONSTANT: &str = "Time constant in seconds of the filter over the ans
                              slower; 0 gives the answer for each image alone.";
 
 /// Every parameter.
-pub static TABLE: [Definition; 28] = [
+pub static TABLE: [Definition; 30] = [
+    at_configure(
+        "cameras",
+        Field::Strings {
+            get: |p| &p.cameras,
+            set: |p, value| p.cameras = value.to_owned(),
+            check: is_name,
+            elements: "names of letters, digits and '_' that begin with no digit",
+        },
+        "Names of the cameras. Each is a namespace: NAME/image is received, ~/NAME/faces published. Empty for one camera: image, ~/faces.",
+    ),
     read_only(
+        "autostart",
+        field!(bool, autostart),
+        "Whether the node configures and activates itself at its start; otherwise a lifecycle manager does it.",
+    ),
+    live(
         "image.reliability",
         field!(choice Reliability, image.reliability),
         "Reliability asked of the camera: best_effort is QoS compatible with every camera, reliable only with those that \
          publish reliably.",
     ),
-    read_only(
+    at_configure(
         "detector.cascade",
         field!(string, pipeline.faces.detector.cascade),
         "Path of a Haar cascade; empty for two frontal face cascades of OpenCV's data package, one of which checks the other.",
@@ -85,12 +106,12 @@ pub static TABLE: [Definition; 28] = [
         "Neighbouring detections of the second cascade that confirm a face: more of them give fewer false faces; 0 asks no second \
          cascade.",
     ),
-    read_only(
+    at_configure(
         "detector.threads",
         field!(integer(1, 64), pipeline.faces.detector.threads),
         "Threads that OpenCV may use in this process: more of them shorten the latency, not the CPU time.",
     ),
-    read_only("search.model", field!(string, pipeline.faces.search.model), MODEL),
+    at_configure("search.model", field!(string, pipeline.faces.search.model), MODEL),
     live(
         "search.rate",
         field!(double(0.0, 30.0), pipeline.faces.search.rate),
@@ -115,7 +136,7 @@ pub static TABLE: [Definition; 28] = [
          its motion is known.",
     ),
     live("emotion.enabled", field!(bool, pipeline.attributes.emotion.enabled), ENABLED),
-    read_only("emotion.model", field!(string, pipeline.attributes.emotion.model), MODEL),
+    at_configure("emotion.model", field!(string, pipeline.attributes.emotion.model), MODEL),
     live(
         "emotion.min_confidence",
         field!(double(0.0, 1.0), pipeline.attributes.emotion.min_confidence),
@@ -125,7 +146,7 @@ pub static TABLE: [Definition; 28] = [
     live("emotion.mirror", field!(bool, pipeline.attributes.emotion.mirror), MIRROR),
     live("emotion.time_constant", field!(double(0.0, 60.0), pipeline.attributes.emotion.time_constant), TIME_CONSTANT),
     live("gender.enabled", field!(bool, pipeline.attributes.gender.enabled), ENABLED),
-    read_only("gender.model", field!(string, pipeline.attributes.gender.model), MODEL),
+    at_configure("gender.model", field!(string, pipeline.attributes.gender.model), MODEL),
     live("gender.min_confidence", field!(double(0.0, 1.0), pipeline.attributes.gender.min_confidence), MIN_CONFIDENCE),
     live("gender.margin", field!(double(0.0, 1.0), pipeline.attributes.gender.margin), MARGIN),
     live("gender.mirror", field!(bool, pipeline.attributes.gender.mirror), MIRROR),

@@ -10,6 +10,7 @@ pub enum Kind {
     Integer,
     Double,
     String,
+    Strings,
 }
 
 impl fmt::Display for Kind {
@@ -19,6 +20,7 @@ impl fmt::Display for Kind {
             Self::Integer => "integer",
             Self::Double => "double",
             Self::String => "string",
+            Self::Strings => "string_array",
         })
     }
 }
@@ -31,7 +33,8 @@ pub enum Value {
     Integer(i64),
     Double(f64),
     String(String),
-    /// A value of a type that no parameter here has, such as an array, as text.
+    Strings(Vec<String>),
+    /// A value of a type that no parameter here has, such as an array of numbers, as text.
     Other(String),
 }
 
@@ -43,6 +46,7 @@ impl fmt::Display for Value {
             Self::Integer(value) => write!(f, "{value}"),
             Self::Double(value) => write!(f, "{value:?}"),
             Self::String(value) => write!(f, "{value:?}"),
+            Self::Strings(values) => write!(f, "{values:?}"),
             Self::Other(text) => f.write_str(text),
         }
     }
@@ -72,6 +76,12 @@ impl From<&str> for Value {
     }
 }
 
+impl From<&[String]> for Value {
+    fn from(values: &[String]) -> Self {
+        Self::Strings(values.to_vec())
+    }
+}
+
 impl Value {
     /// Its type; `None` for what no parameter of this node takes.
     pub fn kind(&self) -> Option<Kind> {
@@ -80,6 +90,7 @@ impl Value {
             Self::Integer(_) => Some(Kind::Integer),
             Self::Double(_) => Some(Kind::Double),
             Self::String(_) => Some(Kind::String),
+            Self::Strings(_) => Some(Kind::Strings),
             Self::Other(_) => None,
         }
     }

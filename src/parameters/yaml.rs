@@ -11,7 +11,7 @@ pub(super) const PARAMETERS_KEY: &str = "ros__parameters";
 /// The tag `!!str`, which makes a string of any scalar.
 const STRING_TAG: &str = "tag:yaml.org,2002:str";
 
-/// Elements of an array that are shown.
+/// Elements that are shown of an array that no parameter takes.
 const SHOWN_ELEMENTS: usize = 8;
 
 /// Why YAML was refused.
@@ -84,8 +84,7 @@ pub(super) fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Optio
 #[derive(Debug, Default)]
 pub(super) struct ArrayReader {
     first: Option<Kind>,
-    shown: Vec<String>,
-    count: usize,
+    elements: Vec<Value>,
 }
 
 impl ArrayReader {
@@ -99,16 +98,19 @@ impl ArrayReader {
             return Err(YamlError::MixedArray { first, other });
         }
         self.first = kind;
-        self.count += 1;
-        if self.count <= SHOWN_ELEMENTS {
-            self.shown.push(value.to_string());
-        }
+        self.elements.push(value);
         Ok(())
     }
 
+    /// An array without elements has no type in YAML. It is one of strings here, as no parameter takes another one.
     pub(super) fn finish(self) -> Value {
-        let more = if self.count > SHOWN_ELEMENTS { ", ..." } else { "" };
-        Value::Other(format!("[{}{more}]", self.shown.join(", ")))
+        let text = |value: &Value| if let Value::String(text) = value { Some(text.clone()) } else { None };
+        if let Some(texts) = self.elements.iter().map(text).collect() {
+            return Value::Strings(texts);
+        }
+        let shown: Vec<_> = self.elements.iter().take(SHOWN_ELEMENTS).map(Value::to_string).collect();
+        let more = if self.elements.len() > SHOWN_ELEMENTS { ", ..." } else { "" };
+        Value::Other(format!("[{}{more}]", shown.join(", ")))
     }
 }
 

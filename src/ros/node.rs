@@ -38,7 +38,7 @@ pub async fn run(sources: &[Source], warnings: &[String]) -> anyhow::Result<()> 
     warnings.iter().for_each(|warning| log::warn!("{warning}"));
 
     let parameters = declare_parameters(&mut node, sources)?;
-    let snapshot = parameters.get();
+    let snapshot = parameters.set_active(true);
     set_opencv_threads(snapshot.pipeline.faces.detector.threads)?;
     let classifiers = Arc::new(Classifiers::load(&snapshot.pipeline.attributes)?);
     let topics = CameraTopics { image: "image".to_owned(), output_prefix: "~".to_owned() };

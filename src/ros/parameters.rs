@@ -2,41 +2,67 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use face_attributes::parameters::{Kind, ParameterError, Parameters, TABLE, Value};
+use face_attributes::parameters::{Definition, Kind, Mutability, ParameterError, Parameters, TABLE, Value};
 
 /// The parameter that every ROS node has: whether its clock follows `/clock`.
 pub const USE_SIM_TIME: &str = "use_sim_time";
+
+/// The parameter that every ROS node has: whether it describes its types to others.
+pub const START_TYPE_DESCRIPTION_SERVICE: &str = "start_type_description_service";
 
 /// Why a set was refused; the old values stay.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum SetError {
     #[error(transparent)]
     Parameter(#[from] ParameterError),
-    #[error("parameter '{name}' is read at the start only; change the parameter file and restart the node")]
-    ReadOnly { name: String },
+    #[error("parameter '{name}' cannot be set because it is read-only")]
+    ReadOnly { name: &'static str },
+    #[error("parameter '{name}' cannot be set while the node is active; deactivate the node first")]
+    Active { name: &'static str },
 }
 
 /// The parameters as they are now; clones share them.
 #[derive(Debug, Clone)]
 pub struct SharedParameters {
-    current: Arc<Mutex<Arc<Parameters>>>,
+    state: Arc<Mutex<State>>,
     use_sim_time: bool,
+}
+
+#[derive(Debug)]
+struct State {
+    current: Arc<Parameters>,
+    is_active: bool,
 }
 
 impl SharedParameters {
     /// The parameters with which the node starts.
     pub fn new(parameters: Parameters, use_sim_time: bool) -> Self {
-        Self { current: Arc::new(Mutex::new(Arc::new(parameters))), use_sim_time }
+        let state = State { current: Arc::new(parameters), is_active: false };
+        Self { state: Arc::new(Mutex::new(state)), use_sim_time }
     }
 
     /// A snapshot of all parameters.
     pub fn get(&self) -> Arc<Parameters> {
-        Arc::clone(&self.lock())
+        Arc::clone(&self.lock().current)
     }
 
-    /// The value of one parameter, also of [`USE_SIM_TIME`].
+    /// Says whether the node is active. While it is, a parameter that is read when the node is configured cannot be set.
+    ///
+    /// Returns the parameters as they are at this moment: after `set_active(true)` they hold what the node has to run with, as no
+    /// set can come in between.
+    pub fn set_active(&self, is_active: bool) -> Arc<Parameters> {
+        let mut state = self.lock();
+        state.is_active = is_active;
+        Arc::clone(&state.current)
+    }
+
+    /// The value of one parameter, also of those that every ROS node has.
     pub fn value(&self, name: &str) -> Option<Value> {
-        if name == USE_SIM_TIME { Some(Value::Bool(self.use_sim_time)) } else { self.lock().get(name) }
+        match name {
+            USE_SIM_TIME => Some(Value::Bool(self.use_sim_time)),
+            START_TYPE_DESCRIPTION_SERVICE => Some(Value::Bool(false)),
+            _ => self.lock().current.get(name),
+        }
     }
 
     /// Changes parameters, all of them or none. A snapshot has either all of the changes or none.
@@ -44,43 +70,48 @@ impl SharedParameters {
     /// # Errors
     /// [`SetError`] for the first change that is refused.
     pub fn set(&self, changes: &[(&str, Value)]) -> Result<(), SetError> {
-        let mut current = self.lock();
-        let mut changed = Parameters::clone(&current);
+        let mut state = self.lock();
+        let mut changed = Parameters::clone(&state.current);
         for (name, value) in changes {
-            if *name == USE_SIM_TIME {
-                self.check_sim_time(value)?;
-                continue;
-            }
-            changed.set(name, value)?;
-            let is_read_only = Parameters::definition(name).is_some_and(|definition| definition.read_only);
-            if is_read_only && changed.get(name) != current.get(name) {
-                return Err(SetError::ReadOnly { name: (*name).to_owned() });
+            match *name {
+                USE_SIM_TIME => check_unchanged(USE_SIM_TIME, self.use_sim_time, value)?,
+                START_TYPE_DESCRIPTION_SERVICE => check_unchanged(START_TYPE_DESCRIPTION_SERVICE, false, value)?,
+                _ => changed.set(name, value)?,
             }
         }
-        if changed == **current {
+        let is_changed = |definition: &&Definition| definition.get(&changed) != definition.get(&state.current);
+        let changed_definitions: Vec<_> = TABLE.iter().filter(is_changed).collect();
+        for Definition { name, mutability, .. } in &changed_definitions {
+            match mutability {
+                Mutability::ReadOnly => return Err(SetError::ReadOnly { name }),
+                Mutability::AtConfigure if state.is_active => return Err(SetError::Active { name }),
+                Mutability::AtConfigure | Mutability::Live => {}
+            }
+        }
+        if changed_definitions.is_empty() {
             return Ok(());
         }
-        let before = std::mem::replace(&mut *current, Arc::new(changed));
-        let after = Arc::clone(&current);
+        let after = Arc::new(changed);
+        state.current = Arc::clone(&after);
         // Logging publishes: not while images wait for the lock.
-        drop(current);
-        for definition in TABLE.iter().filter(|definition| definition.get(&before) != definition.get(&after)) {
+        drop(state);
+        for definition in changed_definitions {
             log::info!("parameter {} is now {}", definition.name, definition.get(&after));
         }
         Ok(())
     }
 
-    fn check_sim_time(&self, value: &Value) -> Result<(), SetError> {
-        match value {
-            Value::Bool(value) if *value == self.use_sim_time => Ok(()),
-            Value::Bool(_) => Err(SetError::ReadOnly { name: USE_SIM_TIME.to_owned() }),
-            got => Err(ParameterError::Type { name: USE_SIM_TIME, expected: Kind::Bool, got: got.clone() }.into()),
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Arc<Parameters>> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         // A snapshot is swapped in whole, so that even a poisoned lock guards a good one.
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn check_unchanged(name: &'static str, current: bool, value: &Value) -> Result<(), SetError> {
+    match value {
+        Value::Bool(value) if *value == current => Ok(()),
+        Value::Bool(_) => Err(SetError::ReadOnly { name }),
+        got => Err(ParameterError::Type { name, expected: Kind::Bool, got: got.clone() }.into()),
     }
 }
 
@@ -137,16 +168,33 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_at_the_start_keeps_its_value_and_may_be_set_to_it() {
+    fn what_is_read_only_keeps_its_value_and_may_be_set_to_it() {
         let parameters = shared();
-        let refusal = parameters.set(&[("emotion.model", "other.onnx".into())]).unwrap_err().to_string();
-        assert!(refusal.contains("'emotion.model' is read at the start only"), "{refusal}");
-        assert!(parameters.set(&[("detector.threads", 2.into())]).is_err());
-        assert!(parameters.set(&[(USE_SIM_TIME, true.into())]).is_err());
-        assert!(parameters.set(&[(USE_SIM_TIME, "yes".into())]).is_err());
-        parameters
-            .set(&[("emotion.model", "".into()), ("detector.threads", 1.into()), (USE_SIM_TIME, false.into())])
-            .unwrap();
+        for (name, value) in [("autostart", false), (USE_SIM_TIME, true), (START_TYPE_DESCRIPTION_SERVICE, true)] {
+            let refusal = parameters.set(&[(name, value.into())]).unwrap_err().to_string();
+            assert_eq!(refusal, format!("parameter '{name}' cannot be set because it is read-only"));
+            assert!(parameters.set(&[(name, "yes".into())]).is_err());
+            parameters.set(&[(name, (!value).into())]).unwrap();
+        }
         assert_eq!(*parameters.get(), Parameters::default());
+    }
+
+    #[test]
+    fn what_is_read_at_configuring_can_be_set_while_the_node_is_not_active() {
+        let parameters = shared();
+        parameters.set(&[("detector.threads", 2.into())]).unwrap();
+        assert_eq!(parameters.set_active(true).pipeline.faces.detector.threads, 2);
+        let front = Value::Strings(vec!["front".to_owned()]);
+        for (name, value) in
+            [("emotion.model", "other.onnx".into()), ("detector.threads", 3.into()), ("cameras", front)]
+        {
+            let refusal = parameters.set(&[("gender.margin", 0.9.into()), (name, value)]).unwrap_err();
+            assert_eq!(refusal, SetError::Active { name });
+            assert!(refusal.to_string().contains("deactivate the node first"), "{refusal}");
+        }
+        parameters.set(&[("emotion.model", "".into()), ("detector.threads", 2.into())]).unwrap();
+        assert_eq!(parameters.value("gender.margin"), Some(Value::Double(0.2)));
+        parameters.set_active(false);
+        parameters.set(&[("detector.threads", 3.into())]).unwrap();
     }
 }

@@ -30,6 +30,8 @@ def ros_value(value):
             return ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=value)
         case str():
             return ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=value)
+        case list():
+            return ParameterValue(type=ParameterType.PARAMETER_STRING_ARRAY, string_array_value=value)
 
 
 def set_parameter(client, name, value):
@@ -52,7 +54,7 @@ def dotted(group, prefix=""):
 def test_every_parameter_is_listed_and_described(client):
     names = client.call(ListParameters, "list_parameters", ListParameters.Request()).result.names
     shipped = yaml.safe_load((ROOT / "config" / "face_attributes.yaml").read_text())["/**"]["ros__parameters"]
-    assert sorted(names) == sorted([*dotted(shipped), "use_sim_time"])
+    assert sorted(names) == sorted([*dotted(shipped), "use_sim_time", "start_type_description_service"])
     response = client.call(DescribeParameters, "describe_parameters", DescribeParameters.Request(names=names))
     assert [descriptor.name for descriptor in response.descriptors] == names
     values = client.call(GetParameters, "get_parameters", GetParameters.Request(names=names)).values
@@ -62,15 +64,18 @@ def test_every_parameter_is_listed_and_described(client):
         assert descriptor.type == value.type == type_, descriptor.name
     margin = next(d for d in response.descriptors if d.name == "gender.margin")
     assert (margin.floating_point_range[0].from_value, margin.floating_point_range[0].to_value) == (0, 1)
-    assert {d.name for d in response.descriptors if d.read_only} == {
-        "image.reliability",
+    read_only = {d.name for d in response.descriptors if d.read_only}
+    assert read_only == {"autostart", "start_type_description_service", "use_sim_time"}
+    at_configure = [d for d in response.descriptors if "unconfigured or inactive" in d.additional_constraints]
+    assert {d.name for d in at_configure} == {
+        "cameras",
         "detector.cascade",
         "detector.threads",
         "search.model",
         "emotion.model",
         "gender.model",
-        "use_sim_time",
     }
+    assert all(d.additional_constraints in d.description for d in response.descriptors)
 
 
 def test_an_integer_that_is_set_for_a_double_is_reported_as_a_double(client):
@@ -120,8 +125,11 @@ def test_a_change_takes_effect_from_the_next_image_on(client, portrait):
         ("detector.min_neighbors", -1, "'detector.min_neighbors' takes 1 to 50"),
         ("detector.min_neighbours", 3, "no parameter 'detector.min_neighbours'"),
         ("gender.margin", float("nan"), "'gender.margin' takes 0 to 1, got NaN"),
-        ("emotion.model", "other.onnx", "read at the start only"),
-        ("detector.threads", 2, "read at the start only"),
+        ("emotion.model", "other.onnx", "deactivate the node first"),
+        ("detector.threads", 2, "deactivate the node first"),
+        ("cameras", ["front"], "deactivate the node first"),
+        ("cameras", ["front", "2"], "takes names of letters, digits and '_'"),
+        ("autostart", False, "'autostart' cannot be set because it is read-only"),
         ("gender.enabled", "yes", "'gender.enabled' is of type bool, got \"yes\""),
     ],
 )
