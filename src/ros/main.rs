@@ -4,15 +4,20 @@
 //! published; the main thread moves images from the first to the second, answers the parameter services, and waits for the
 //! signal to stop. Slow work makes images drop, never queue.
 
+mod analysis;
 mod arguments;
 mod camera;
 mod input;
+mod lifecycle;
 mod logger;
+mod managed;
 mod node;
 mod output;
 mod parameter_services;
 mod parameters;
+mod priority;
 mod rcutils;
+mod services;
 mod silence;
 mod spinner;
 

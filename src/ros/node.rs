@@ -1,32 +1,30 @@
 //! Puts the node together, runs it until it is told to stop, and takes it apart.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, anyhow};
-use face_attributes::attributes::Classifiers;
-use face_attributes::faces::FaceIds;
 use face_attributes::panics::catch_panic;
 use face_attributes::parameters::{ConfigurationError, NODE_NAME, NodeTarget, Source, configure};
-use face_attributes::runtime::set_opencv_threads;
-use r2r::{Context, Node};
+use futures::StreamExt;
+use r2r::face_attributes::srv::AnalyzeImage;
+use r2r::lifecycle_msgs::srv::ChangeState;
+use r2r::{Context, Node, QosProfile};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::camera::{Camera, CameraTopics};
+use crate::lifecycle::{Machine, SharedState, State, announcer, serve_lifecycle};
 use crate::logger;
+use crate::managed::{FaceNode, WorkingCameras};
 use crate::parameter_services::serve_parameters;
 use crate::parameters::SharedParameters;
+use crate::services::{requests, respond};
 use crate::silence::Silence;
 use crate::spinner::Spinner;
-
-/// How long a stop waits for the image in work. `ros2 launch` waits for 5 s before it sends the next signal.
-const STOP_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Runs the node until SIGINT or SIGTERM, with the parameters of `sources`. Logs `warnings` about the process first.
 ///
 /// # Errors
-/// Where it cannot start: the message names the parameter, model or cascade that is wrong. And where one of its threads
-/// ends by itself.
+/// Where it cannot start: the message names the parameter that is wrong. And where one of its threads ends by itself.
 pub async fn run(sources: &[Source], warnings: &[String]) -> anyhow::Result<()> {
     // First of all, so that a signal during the start stops the node as cleanly as a later one.
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -38,41 +36,66 @@ pub async fn run(sources: &[Source], warnings: &[String]) -> anyhow::Result<()> 
     warnings.iter().for_each(|warning| log::warn!("{warning}"));
 
     let parameters = declare_parameters(&mut node, sources)?;
-    let snapshot = parameters.set_active(true);
-    set_opencv_threads(snapshot.pipeline.faces.detector.threads)?;
-    let classifiers = Arc::new(Classifiers::load(&snapshot.pipeline.attributes)?);
-    let topics = CameraTopics { image: "image".to_owned(), output_prefix: "~".to_owned() };
-    let mut camera = Camera::start(&mut node, topics, FaceIds::of_camera(0), &classifiers, &parameters)?;
-    let services = serve_parameters(&mut node, &parameters)?;
-    log::info!("waiting for images");
-    let counters = Arc::clone(camera.counters());
-    let spinner = Spinner::start(node, {
-        let counters = Arc::clone(&counters);
-        let mut silence = Silence::new(Instant::now());
-        move |node| silence.check(counters.received(), node, Instant::now())
-    })?;
+    let autostart = parameters.get().autostart;
+    let parameter_services = serve_parameters(&mut node, &parameters)?;
+    let state = SharedState::new();
+    let (lifecycle_services, mut changes) = serve_lifecycle(&mut node, &state)?;
+    let announce = announcer(&mut node)?;
+    let mut analyses = requests::<AnalyzeImage::Service>(&mut node, "analyze_image", QosProfile::services_default())?;
+    let working = WorkingCameras::default();
+    let spinner = Arc::new(Spinner::start(node, {
+        let (mut silence, working) = (Silence::default(), working.clone());
+        move |node| silence.check(&working.get(), node, Instant::now())
+    })?);
+    let node = FaceNode::new(Arc::clone(&spinner), parameters, working).await?;
+    let mut machine = Machine::new(node, state, announce);
+    // Who starts a node that starts itself has nobody to mend what is wrong with it.
+    let is_started = !autostart || (machine.request(0, "configure").await && machine.request(0, "activate").await);
 
-    let result = tokio::select! {
-        _ = interrupt.recv() => Ok(()),
-        _ = terminate.recv() => Ok(()),
-        error = camera.failed() => Err(error),
+    let result = loop {
+        if !is_started {
+            break Err(anyhow!("the node could not start itself, see the error above"));
+        }
+        tokio::select! {
+            _ = interrupt.recv() => break Ok(()),
+            _ = terminate.recv() => break Ok(()),
+            error = machine.node.failed() => break Err(error),
+            Some(request) = analyses.next() => machine.node.analyze(machine.state(), request),
+            Some(request) = changes.next() => {
+                let asked = &request.message.transition;
+                let (id, label) = (asked.id, asked.label.clone());
+                let success = machine.request(id, &label).await;
+                respond("change_state", request, ChangeState::Response { success });
+            }
+        }
     };
 
-    // The node goes last: its services end with it.
-    services.stop();
-    let stopped = camera.stop(&spinner, STOP_PATIENCE).await;
-    spinner.stop()?;
-    stopped?;
+    // As nav2's nodes do at a signal.
+    if machine.state() == State::Active {
+        machine.request(0, "deactivate").await;
+    }
+    if machine.state() == State::Inactive {
+        machine.request(0, "cleanup").await;
+    }
+    parameter_services.stop();
+    lifecycle_services.stop();
+    let counters = machine.node.identities().iter().map(|identity| &identity.counters);
+    let [mut received, mut dropped, mut failed_images, mut failed_answers] = [0; 4];
+    for counters in counters {
+        received += counters.received();
+        dropped += counters.dropped();
+        failed_images += counters.failed_images();
+        failed_answers += counters.failed_answers();
+    }
+    // The node goes last: its services and topics end with it.
+    drop(machine);
+    Arc::into_inner(spinner).map_or(Ok(()), Spinner::stop)?;
     log::info!(
-        "stopped after {} images, of which {} were dropped for newer ones and {} skipped; {} answers are missing",
-        counters.received(),
-        counters.dropped(),
-        counters.failed_images(),
-        counters.failed_answers()
+        "stopped after {received} images, of which {dropped} were dropped for newer ones and {failed_images} skipped; \
+         {failed_answers} answers are missing"
     );
     result
 }
-
 /// Refuses parameter files that cannot be read, whichever node they are for.
 fn check_files(sources: &[Source]) -> anyhow::Result<()> {
     // The node's full name is not known yet, as it may be remapped.

@@ -4,7 +4,6 @@
 //! parameter after the other, and all end with the first client that does not wait for its answer.
 
 use face_attributes::parameters::{Definition, Field, Kind, Mutability, Parameters, TABLE, Value};
-use futures::{Stream, StreamExt};
 use r2r::rcl_interfaces::msg::{
     FloatingPointRange, IntegerRange, ListParametersResult, ParameterDescriptor, ParameterType, ParameterValue,
     SetParametersResult,
@@ -12,23 +11,23 @@ use r2r::rcl_interfaces::msg::{
 use r2r::rcl_interfaces::srv::{
     DescribeParameters, GetParameterTypes, GetParameters, ListParameters, SetParameters, SetParametersAtomically,
 };
-use r2r::{Node, QosProfile, ServiceRequest, WrappedServiceTypeSupport};
-use tokio::task::AbortHandle;
+use r2r::{Node, QosProfile};
 
 use crate::parameters::{START_TYPE_DESCRIPTION_SERVICE, SharedParameters, USE_SIM_TIME};
+use crate::services::{Service, serve};
 
 /// What the descriptors say of parameters that are read when the node is configured.
 const AT_CONFIGURE: &str = "Can be set while the node is unconfigured or inactive.";
 
 /// The services at work.
 pub struct ParameterServices {
-    tasks: [AbortHandle; 6],
+    services: [Service; 6],
 }
 
 impl ParameterServices {
     /// Answers no more requests.
     pub fn stop(self) {
-        self.tasks.iter().for_each(AbortHandle::abort);
+        self.services.into_iter().for_each(Service::stop);
     }
 }
 
@@ -39,55 +38,39 @@ impl ParameterServices {
 pub fn serve_parameters(node: &mut Node, parameters: &SharedParameters) -> r2r::Result<ParameterServices> {
     let [get, types, set, set_all] = [(); 4].map(|()| parameters.clone());
     Ok(ParameterServices {
-        tasks: [
-            serve::<GetParameters::Service>(node, "get_parameters", move |request| GetParameters::Response {
-                values: values(&get, &request.names),
+        services: [
+            serve::<GetParameters::Service>(node, "get_parameters", QosProfile::parameters(), move |request| {
+                GetParameters::Response { values: values(&get, &request.names) }
             })?,
-            serve::<GetParameterTypes::Service>(node, "get_parameter_types", move |request| {
-                let values = values(&types, &request.names);
-                GetParameterTypes::Response { types: values.iter().map(|value| value.type_).collect() }
-            })?,
-            serve::<SetParameters::Service>(node, "set_parameters", move |request| {
+            serve::<GetParameterTypes::Service>(
+                node,
+                "get_parameter_types",
+                QosProfile::parameters(),
+                move |request| {
+                    let values = values(&types, &request.names);
+                    GetParameterTypes::Response { types: values.iter().map(|value| value.type_).collect() }
+                },
+            )?,
+            serve::<SetParameters::Service>(node, "set_parameters", QosProfile::parameters(), move |request| {
                 let set_one = |parameter: &_| set_together(&set, std::slice::from_ref(parameter));
                 SetParameters::Response { results: request.parameters.iter().map(set_one).collect() }
             })?,
-            serve::<SetParametersAtomically::Service>(node, "set_parameters_atomically", move |request| {
-                SetParametersAtomically::Response { result: set_together(&set_all, &request.parameters) }
-            })?,
-            serve::<DescribeParameters::Service>(node, "describe_parameters", |request| {
+            serve::<SetParametersAtomically::Service>(
+                node,
+                "set_parameters_atomically",
+                QosProfile::parameters(),
+                move |request| SetParametersAtomically::Response {
+                    result: set_together(&set_all, &request.parameters),
+                },
+            )?,
+            serve::<DescribeParameters::Service>(node, "describe_parameters", QosProfile::parameters(), |request| {
                 DescribeParameters::Response { descriptors: descriptors(&request.names) }
             })?,
-            serve::<ListParameters::Service>(node, "list_parameters", |request| ListParameters::Response {
-                result: list(&request.prefixes, request.depth),
+            serve::<ListParameters::Service>(node, "list_parameters", QosProfile::parameters(), |request| {
+                ListParameters::Response { result: list(&request.prefixes, request.depth) }
             })?,
         ],
     })
-}
-
-/// Answers the requests of one service.
-fn serve<S: WrappedServiceTypeSupport + 'static>(
-    node: &mut Node,
-    name: &str,
-    answer: impl Fn(&S::Request) -> S::Response + Send + 'static,
-) -> r2r::Result<AbortHandle>
-where
-    S::Request: Send,
-{
-    let requests = node.create_service::<S>(&format!("~/{name}"), QosProfile::parameters())?;
-    Ok(tokio::spawn(respond_to_all(name.to_owned(), requests, answer)).abort_handle())
-}
-
-async fn respond_to_all<S: WrappedServiceTypeSupport + 'static>(
-    name: String,
-    mut requests: impl Stream<Item = ServiceRequest<S>> + Unpin,
-    answer: impl Fn(&S::Request) -> S::Response,
-) {
-    while let Some(request) = requests.next().await {
-        let response = answer(&request.message);
-        if let Err(error) = request.respond(response) {
-            log::debug!("{name}: a client did not wait for its answer ({error})");
-        }
-    }
 }
 
 /// The values of the parameters of those names; none at all where one is not declared, as rclcpp answers.

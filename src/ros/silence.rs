@@ -6,34 +6,34 @@ use std::time::{Duration, Instant};
 use r2r::Node;
 use r2r::qos::ReliabilityPolicy;
 
+use crate::managed::WorkingCamera;
+
 /// Time without an image after which the log asks whether the topic is right.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 const IMAGE_TYPE: &str = "sensor_msgs/msg/Image";
 
-/// Watches for the time since the last image.
-#[derive(Debug)]
+/// Watches for the time since the last image of any camera.
+#[derive(Debug, Default)]
 pub struct Silence {
     images_seen: u64,
-    since: Instant,
+    since: Option<Instant>,
 }
 
 impl Silence {
-    /// Begins to wait at the time `now`.
-    pub fn new(now: Instant) -> Self {
-        Self { images_seen: 0, since: now }
-    }
-
-    /// Warns, given the number of images so far, when there was none for a while; at most once in that while.
-    pub fn check(&mut self, images_seen: u64, node: &Node, now: Instant) {
-        if images_seen != self.images_seen {
-            *self = Self { images_seen, since: now };
-        } else if now.duration_since(self.since) >= PATIENCE {
-            self.since = now;
+    /// Warns when no camera at work had an image for a while; at most once in that while.
+    pub fn check(&mut self, cameras: &[WorkingCamera], node: &Node, now: Instant) {
+        let images_seen = cameras.iter().map(|camera| camera.counters.received()).sum();
+        let since = *self.since.get_or_insert(now);
+        if images_seen != self.images_seen || cameras.is_empty() {
+            *self = Self { images_seen, since: Some(now) };
+        } else if now.duration_since(since) >= PATIENCE {
+            self.since = Some(now);
             log::warn!(
-                "no image for {} s; images are published on: {}. Remap with -r image:=TOPIC; a reliable subscription \
+                "no image for {} s on {}; images are published on: {}. Remap with -r image:=TOPIC; a reliable subscription \
                  (image.reliability) is not QoS compatible with a best_effort publisher",
                 PATIENCE.as_secs(),
+                cameras.iter().map(|camera| camera.image.as_str()).collect::<Vec<_>>().join(", "),
                 image_topics(node).unwrap_or_else(|error| format!("unknown ({error})"))
             );
         }

@@ -43,13 +43,17 @@ impl Output for FacesOutput {
         Ok(self.publisher.publish(&faces_message(header, &observation.scene))?)
     }
 
+    fn publish_nobody(&mut self, header: &Header) -> anyhow::Result<()> {
+        Ok(self.publisher.publish(&msg::FaceAttributesArray { header: header.clone(), faces: Vec::new() })?)
+    }
+
     fn close(self: Box<Self>, node: &mut Node) {
         node.destroy_publisher(self.publisher);
     }
 }
 
 /// The message for the faces of one image.
-fn faces_message(header: Header, scene: &Scene) -> msg::FaceAttributesArray {
+pub fn faces_message(header: Header, scene: &Scene) -> msg::FaceAttributesArray {
     msg::FaceAttributesArray { header, faces: scene.faces.iter().map(|face| face_message(face, scene.time)).collect() }
 }
 

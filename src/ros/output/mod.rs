@@ -10,10 +10,12 @@ use std::sync::Arc;
 use face_attributes::attributes::Classifiers;
 use face_attributes::parameters::Parameters;
 use face_attributes::pipeline::Scene;
+use r2r::std_msgs::msg::Header;
 use r2r::{Node, Publisher, WrappedTypesupport};
 
 use annotated::{AnnotatedImages, AnnotatedOutput};
 use faces::FacesOutput;
+pub use faces::faces_message;
 use saliency::SaliencyOutput;
 
 use crate::input::Received;
@@ -37,8 +39,19 @@ pub trait Output: Send {
     /// Publishes, or hands on to a thread that does.
     fn publish(&mut self, observation: &Observation) -> anyhow::Result<()>;
 
-    /// Ends the output's own threads, if it has some. Nothing is published afterwards.
+    /// Starts the output's own threads, if it has some.
+    fn start(&mut self) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    /// Ends the output's own threads, if it has some. Nothing is published until it is started again, but that nobody is there.
     fn stop(&mut self) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    /// Tells those who listen that the node sees nobody any more, as it does not look. The header has the time now and the
+    /// frame of the last image. Not for pictures, which show what was.
+    fn publish_nobody(&mut self, _header: &Header) -> anyhow::Result<()> {
         Ok(())
     }
 
@@ -53,7 +66,7 @@ pub trait Output: Send {
 pub fn create_outputs(
     node: &mut Node,
     prefix: &str,
-    classifiers: &Classifiers,
+    classifiers: &Arc<Classifiers>,
 ) -> anyhow::Result<Vec<Box<dyn Output>>> {
     let annotated = AnnotatedImages::create(node, prefix)?;
     Ok(vec![

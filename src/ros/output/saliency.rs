@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use face_attributes::attributes::{Classifiers, FaceAttributes};
 use face_attributes::draw::{draw_saliency, draw_sheet, explanation_row};
 use face_attributes::parameters::Parameters;
@@ -18,44 +18,41 @@ use super::annotated::AnnotatedImages;
 use super::image::bgr_image;
 use super::{Observation, Output, has_listeners};
 use crate::input::frame_of;
-
-/// Added to the niceness of the thread: a tenth of the weight of inference when both want the same core.
-const NICENESS: i32 = 10;
+use crate::priority::yield_to_others;
 
 /// Hands observations to the thread that explains them.
 pub struct SaliencyOutput {
     publisher: Publisher<Image>,
     annotated: AnnotatedImages,
+    classifiers: Arc<Classifiers>,
+    pace: Pace,
+    /// `None` while the output is stopped.
+    thread: Option<Thread>,
+}
+
+/// The thread that explains.
+struct Thread {
     /// Holds the newest observation; what the thread has not begun is older, and dropped.
     observations: Arc<Mailbox<Observation>>,
-    pace: Pace,
-    /// `None` once it has ended.
-    thread: Option<NamedThread<()>>,
+    /// `None` once it is waited for.
+    handle: Option<NamedThread<()>>,
 }
 
 impl SaliencyOutput {
     /// Keeps the newest image only. Explains with the networks that classify.
     ///
     /// # Errors
-    /// Where the topic cannot be created or the thread cannot be started.
+    /// Where the topic cannot be created.
     pub fn create(
         node: &mut Node,
         prefix: &str,
-        classifiers: &Classifiers,
+        classifiers: &Arc<Classifiers>,
         annotated: AnnotatedImages,
     ) -> anyhow::Result<Self> {
         let qos = QosProfile::default().keep_last(1);
         let publisher = node.create_publisher(&format!("{prefix}/image_saliency"), qos)?;
-        let observations = Arc::new(Mailbox::new());
-        let worker = Worker {
-            observations: Arc::clone(&observations),
-            explainer: FaceExplainer::new(classifiers),
-            publisher: publisher.clone(),
-            annotated: annotated.clone(),
-            failures: Throttle::default(),
-        };
-        let thread = Some(NamedThread::spawn("saliency", move || worker.run())?);
-        Ok(Self { publisher, annotated, observations, pace: Pace::default(), thread })
+        let classifiers = Arc::clone(classifiers);
+        Ok(Self { publisher, annotated, classifiers, pace: Pace::default(), thread: None })
     }
 }
 
@@ -69,16 +66,31 @@ impl Output for SaliencyOutput {
     }
 
     fn publish(&mut self, observation: &Observation) -> anyhow::Result<()> {
-        ensure!(self.thread.as_ref().is_some_and(|thread| !thread.is_finished()), "the thread saliency has ended");
+        let thread =
+            self.thread.as_ref().filter(|thread| thread.handle.as_ref().is_some_and(|handle| !handle.is_finished()));
+        let thread = thread.context("the thread saliency has ended")?;
         if self.pace.is_due(observation.parameters.saliency.rate, Instant::now()) {
-            self.observations.put(observation.clone());
+            thread.observations.put(observation.clone());
         }
         Ok(())
     }
 
+    fn start(&mut self) -> anyhow::Result<()> {
+        let observations = Arc::new(Mailbox::new());
+        let worker = Worker {
+            observations: Arc::clone(&observations),
+            explainer: FaceExplainer::new(&self.classifiers),
+            publisher: self.publisher.clone(),
+            annotated: self.annotated.clone(),
+            failures: Throttle::default(),
+        };
+        self.thread =
+            Some(Thread { observations, handle: Some(NamedThread::spawn("saliency", move || worker.run())?) });
+        Ok(())
+    }
+
     fn stop(&mut self) -> anyhow::Result<()> {
-        self.observations.close();
-        Ok(self.thread.take().map_or(Ok(()), NamedThread::join)?)
+        self.thread.take().map_or(Ok(()), Thread::join)
     }
 
     fn close(self: Box<Self>, node: &mut Node) {
@@ -86,7 +98,15 @@ impl Output for SaliencyOutput {
     }
 }
 
-impl Drop for SaliencyOutput {
+impl Thread {
+    /// Ends it and waits for its end.
+    fn join(mut self) -> anyhow::Result<()> {
+        self.observations.close();
+        Ok(self.handle.take().map_or(Ok(()), NamedThread::join)?)
+    }
+}
+
+impl Drop for Thread {
     /// Also where the camera's other thread has panicked, the thread ends.
     fn drop(&mut self) {
         self.observations.close();
@@ -105,7 +125,7 @@ struct Worker {
 impl Worker {
     /// Works until the mailbox is closed. What fails is logged and skipped.
     fn run(mut self) {
-        yield_to_others();
+        yield_to_others("saliency");
         while let Some(observation) = self.observations.take() {
             if let Err(error) = self.process(&observation) {
                 self.report(&format!("{error:#}"));
@@ -151,14 +171,6 @@ impl Worker {
             self.annotated.publish(observation, bgr).context("cannot publish the annotated image")?;
         }
         Ok(())
-    }
-}
-
-/// Where cores are short, the faces of the next image come first.
-fn yield_to_others() {
-    // On Linux, niceness is a thread's, not the process's: nice(2).
-    if let Err(error) = rustix::process::nice(NICENESS) {
-        log::debug!("saliency runs at the priority of inference: {error}");
     }
 }
 

@@ -1,0 +1,136 @@
+//! The thread `inference` of a camera: from images to what is published.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use face_attributes::parameters::Parameters;
+use face_attributes::pipeline::Pipeline;
+use face_attributes::runtime::{Counters, Mailbox, Throttle};
+use r2r::builtin_interfaces::msg::Time;
+use r2r::std_msgs::msg::Header;
+use tokio::sync::oneshot;
+
+use crate::input::{Received, frame_of};
+use crate::output::{Observation, Output};
+use crate::parameters::SharedParameters;
+
+/// What a camera has while it is idle, and its thread while it works.
+pub struct Work {
+    pub pipeline: Pipeline,
+    pub outputs: Vec<Box<dyn Output>>,
+    /// That of the last image.
+    pub last_header: Option<Header>,
+}
+
+impl Work {
+    /// Says on each output that nobody is there, at the time `now`.
+    pub fn publish_nobody(&mut self, now: Time) {
+        let header = Header { stamp: now, ..self.last_header.clone().unwrap_or_default() };
+        for output in &mut self.outputs {
+            if let Err(error) = output.publish_nobody(&header) {
+                log::warn!("cannot publish {}: {error:#}", output.topic());
+            }
+        }
+    }
+}
+
+/// Those who wait for the next image of a camera. Clones share them.
+#[derive(Clone, Default)]
+pub struct NextImage {
+    waiting: Arc<Mutex<Vec<oneshot::Sender<Arc<Received>>>>>,
+}
+
+impl NextImage {
+    /// Waits for the next image.
+    pub fn wait(&self) -> oneshot::Receiver<Arc<Received>> {
+        let (sender, receiver) = oneshot::channel();
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
+        receiver
+    }
+
+    /// Ends the wait of all.
+    pub fn forget(&self) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    fn offer(&self, received: &Arc<Received>) {
+        for sender in self.waiting.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            // Who does not wait any more needs no image.
+            let _ = sender.send(Arc::clone(received));
+        }
+    }
+}
+
+/// Everything that the inference thread works with.
+pub struct Worker {
+    pub images: Arc<Mailbox<Received>>,
+    pub counters: Arc<Counters>,
+    pub parameters: SharedParameters,
+    pub next_image: NextImage,
+    pub work: Work,
+}
+
+impl Worker {
+    /// Works until the mailbox is closed. What fails is counted, logged and skipped.
+    pub fn run(mut self) -> Work {
+        let mut failures = Throttle::default();
+        let mut report = |what: &str, reason: &str| {
+            if let Some(count) = failures.count(reason, Instant::now()) {
+                log::warn!("{what} ({count} faults so far): {reason}");
+            }
+        };
+        while let Some(received) = self.images.take() {
+            let received = Arc::new(received);
+            self.next_image.offer(&received);
+            self.work.last_header = Some(received.image.header.clone());
+            match self.process(received) {
+                Ok(faults) => faults.iter().for_each(|fault| report("image processed in part", fault)),
+                Err(error) => {
+                    self.counters.add_failed_image();
+                    report("image skipped", &format!("{error:#}"));
+                }
+            }
+        }
+        for output in &mut self.work.outputs {
+            if let Err(error) = output.stop() {
+                log::error!("{}: {error:#}", output.topic());
+            }
+        }
+        self.work
+    }
+
+    /// Publishes what is in an image; the faults are those of single answers and outputs.
+    fn process(&mut self, received: Arc<Received>) -> anyhow::Result<Vec<String>> {
+        let Work { pipeline, outputs, .. } = &mut self.work;
+        let frame = frame_of(&received.image)?;
+        // One snapshot for the whole image, whatever is set meanwhile.
+        let parameters = self.parameters.get();
+        let mut faults = Vec::new();
+        let wanted: Vec<bool> = outputs.iter().map(|output| is_wanted(&**output, &parameters, &mut faults)).collect();
+        // What nobody listens to is not worth the CPU time of a robot.
+        if !wanted.contains(&true) {
+            return Ok(faults);
+        }
+        if parameters.pipeline != *pipeline.parameters() {
+            pipeline.set_parameters(parameters.pipeline.clone());
+        }
+        let scene = pipeline.process(&frame, received.time)?;
+        self.counters.add_failed_answers(scene.failures.len() as u64);
+        faults.extend(scene.failures.iter().map(ToString::to_string));
+        let observation = Observation { received: Arc::clone(&received), scene: Arc::new(scene), parameters };
+        for (output, _) in outputs.iter_mut().zip(wanted).filter(|(_, is_wanted)| *is_wanted) {
+            if let Err(error) = output.publish(&observation) {
+                faults.push(format!("cannot publish {}: {error:#}", output.topic()));
+            }
+        }
+        Ok(faults)
+    }
+}
+
+/// Whether somebody listens to the output; not where that cannot be told, which is a fault.
+fn is_wanted(output: &dyn Output, parameters: &Parameters, faults: &mut Vec<String>) -> bool {
+    output.is_wanted(parameters).unwrap_or_else(|error| {
+        faults.push(format!("cannot tell who listens to {}: {error}", output.topic()));
+        false
+    })
+}
