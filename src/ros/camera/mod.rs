@@ -57,8 +57,8 @@ pub struct CameraIdentity {
 /// A camera of the node. It is idle until [`Camera::start`].
 pub struct Camera {
     topics: CameraTopics,
+    identity: CameraIdentity,
     parameters: SharedParameters,
-    counters: Arc<Counters>,
     /// Those who wait for the next image.
     next_image: NextImage,
     state: State,
@@ -93,12 +93,12 @@ impl Camera {
         snapshot: &Parameters,
         parameters: &SharedParameters,
     ) -> anyhow::Result<Self> {
-        let CameraIdentity { ids, counters } = identity;
+        let ids = identity.ids.clone();
         let pipeline = Pipeline::with_classifiers(snapshot.pipeline.clone(), Arc::clone(classifiers), ids)?;
         Ok(Self {
             topics,
+            identity,
             parameters: parameters.clone(),
-            counters,
             next_image: NextImage::default(),
             state: State::Idle(Box::new(Work { pipeline, outputs: Vec::new(), last_header: None })),
         })
@@ -141,13 +141,15 @@ impl Camera {
 
         let images = Arc::new(Mailbox::new());
         let forwarding = tokio::spawn({
-            let (images, counters) = (Arc::clone(&images), Arc::clone(&self.counters));
+            let (images, counters) = (Arc::clone(&images), Arc::clone(&self.identity.counters));
             async move { forward_newest(subscription, &images, &counters).await }
         });
-        let State::Idle(work) = std::mem::replace(&mut self.state, State::Lost) else { return Ok(()) };
+        let State::Idle(mut work) = std::mem::replace(&mut self.state, State::Lost) else { return Ok(()) };
+        // Whoever was there when the camera was stopped has an id no more.
+        work.pipeline.begin_recording(self.identity.ids.clone());
         let worker = Worker {
             images: Arc::clone(&images),
-            counters: Arc::clone(&self.counters),
+            counters: Arc::clone(&self.identity.counters),
             parameters: self.parameters.clone(),
             next_image: self.next_image.clone(),
             work: *work,
