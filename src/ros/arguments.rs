@@ -66,12 +66,54 @@ const LEVEL_OPTION: &str = "--log-level";
 /// What the program is asked to do.
 #[derive(Debug, PartialEq)]
 pub enum Request {
-    /// Run with the parameters of these sources, in the order of the arguments.
-    Run(Vec<Source>),
+    /// Run the node.
+    Run(Settings),
     /// Print [`HELP`] and end.
     Help,
     /// Print [`VERSION`] and end.
     Version,
+}
+
+/// What the ROS arguments set, each in the order of the arguments.
+#[derive(Debug, Default, PartialEq)]
+pub struct Settings {
+    /// Where parameters come from.
+    pub sources: Vec<Source>,
+    /// The rules that rename topics and services. rcl reads them as well, and those for nodes and namespaces.
+    pub remaps: Vec<Remap>,
+}
+
+/// A rule that renames: `[node:]from:=to`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Remap {
+    /// The node that it is for; every one where there is none.
+    pub node: Option<String>,
+    /// Whether it is for topics; rules that begin with `rosservice://` are not.
+    pub is_for_topics: bool,
+    /// The name as the node gives it: relative, absolute or private.
+    pub from: String,
+    /// The name as others know it.
+    pub to: String,
+}
+
+impl Remap {
+    /// The rule of a text; `None` where rcl would refuse it.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (from, to) = text.split_once(":=")?;
+        let (node, from) = match from.split_once(':') {
+            Some((node, name)) if is_token(node) && !name.starts_with("//") => (Some(node.to_owned()), name),
+            _ => (None, from),
+        };
+        let service = from.strip_prefix("rosservice://");
+        let path = service.or_else(|| from.strip_prefix("rostopic://")).unwrap_or(from);
+        let is_valid = match path {
+            "__ns" => to == "/" || (to.starts_with('/') && is_topic(to)),
+            "__node" | "__name" => is_token(to),
+            path => is_topic(path) && is_topic(to),
+        };
+        let is_for_topics = service.is_none() && !path.starts_with("__");
+        is_valid.then(|| Self { node, is_for_topics, from: path.to_owned(), to: to.to_owned() })
+    }
 }
 
 /// Why the arguments were refused.
@@ -108,7 +150,7 @@ fn suggestion(nearest: Option<&str>) -> String {
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, ArgumentError> {
     let mut arguments =
         arguments.into_iter().map(|text| text.into_string().map_err(|argument| ArgumentError::NotText { argument }));
-    let mut sources = Vec::new();
+    let mut settings = Settings::default();
     let mut is_ros = false;
     while let Some(argument) = arguments.next().transpose()? {
         let option = ROS_OPTIONS.iter().find(|(option, _)| *option == argument);
@@ -119,7 +161,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, A
             (true, _, Some((_, Some(expected)))) => {
                 let value = arguments.next().transpose()?.filter(|value| !is_option(value));
                 let value = value.ok_or(ArgumentError::NoValue { option: argument.clone(), value: expected })?;
-                sources.extend(check(&argument, expected, value)?);
+                check(&argument, expected, value, &mut settings)?;
             }
             (true, own, None) if OWN_OPTIONS.contains(&own) => return Err(ArgumentError::AfterRosArgs { argument }),
             (true, _, None) => {
@@ -130,14 +172,16 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, A
             (false, "-V" | "--version", _) => return Ok(Request::Version),
             (false, option, Some(_)) if option != END => return Err(ArgumentError::BeforeRosArgs { argument }),
             // The form of a remapping before `--ros-args` came; rcl warns of it and takes it.
-            (false, text, _) if is_remap(text) => {}
-            (false, ..) => {
-                let nearest = nearest_option(&argument, OWN_OPTIONS.into_iter().chain([BEGIN]));
-                return Err(ArgumentError::Unknown { argument, nearest });
-            }
+            (false, text, _) => match Remap::parse(text) {
+                Some(remap) => settings.remaps.push(remap),
+                None => {
+                    let nearest = nearest_option(&argument, OWN_OPTIONS.into_iter().chain([BEGIN]));
+                    return Err(ArgumentError::Unknown { argument, nearest });
+                }
+            },
         }
     }
-    Ok(Request::Run(sources))
+    Ok(Request::Run(settings))
 }
 
 /// Whether an argument that should be a value is an option: the value was forgotten.
@@ -145,15 +189,16 @@ fn is_option(argument: &str) -> bool {
     ROS_OPTIONS.iter().any(|(option, _)| *option == argument)
 }
 
-/// Checks an option's value, and gives what it is for the parameters.
-fn check(option: &str, expected: &str, value: String) -> Result<Option<Source>, ArgumentError> {
+/// Checks an option's value, and keeps what the node needs of it.
+fn check(option: &str, expected: &str, value: String, settings: &mut Settings) -> Result<(), ArgumentError> {
     match (option, expected) {
-        (_, RULE) => Ok(Some(Source::Rule(value.parse()?))),
-        (FILE_OPTION, _) => Ok(Some(Source::File(value.into()))),
-        (_, REMAP) if !is_remap(&value) => Err(ArgumentError::Remap { text: value }),
-        (LEVEL_OPTION, _) if !is_level(&value) => Err(ArgumentError::Level { text: value }),
-        _ => Ok(None),
+        (_, RULE) => settings.sources.push(Source::Rule(value.parse()?)),
+        (FILE_OPTION, _) => settings.sources.push(Source::File(value.into())),
+        (_, REMAP) => settings.remaps.push(Remap::parse(&value).ok_or(ArgumentError::Remap { text: value })?),
+        (LEVEL_OPTION, _) if !is_level(&value) => return Err(ArgumentError::Level { text: value }),
+        _ => {}
     }
+    Ok(())
 }
 
 /// The nearest of long options to a long one, of short ones to a short one; `--option=value` is compared without its value.
@@ -161,23 +206,6 @@ fn nearest_option(argument: &str, options: impl Iterator<Item = &'static str>) -
     let option = argument.split('=').next().unwrap_or(argument);
     let is_long = option.chars().count() > 2;
     nearest(option, options.filter(|known| known.starts_with("--") == is_long && *known != END))
-}
-
-/// Whether rcl takes it for a rule that renames: `[node:]from:=to`.
-fn is_remap(text: &str) -> bool {
-    let Some((from, to)) = text.split_once(":=") else { return false };
-    let from = match from.split_once(':') {
-        Some((node, name)) if is_token(node) && !name.starts_with("//") => name,
-        _ => from,
-    };
-    match from {
-        "__ns" => to == "/" || (to.starts_with('/') && is_topic(to)),
-        "__node" | "__name" => is_token(to),
-        from => {
-            let path = from.strip_prefix("rostopic://").or_else(|| from.strip_prefix("rosservice://"));
-            is_topic(path.unwrap_or(from)) && is_topic(to)
-        }
-    }
 }
 
 /// Whether it is the name of a topic or service: relative, absolute, or private to the node (`~/image`).
@@ -230,10 +258,20 @@ mod tests {
             Source::Rule("n:z:=off".parse().unwrap()),
             Source::File("b.yaml".into()),
         ];
-        assert_eq!(parse_words(words), Ok(Request::Run(expected)));
-        for words in ["", "--ros-args", "--ros-args --", "image:=/camera", "__ns:=/robot"] {
-            assert_eq!(parse_words(words), Ok(Request::Run(Vec::new())), "{words}");
+        let Ok(Request::Run(settings)) = parse_words(words) else { panic!("refused") };
+        assert_eq!(settings.sources, expected);
+        assert_eq!(settings.remaps, ["image:=/camera/image", "__ns:=/robot"].map(|rule| Remap::parse(rule).unwrap()));
+        for words in ["", "--ros-args", "--ros-args --"] {
+            assert_eq!(parse_words(words), Ok(Request::Run(Settings::default())), "{words}");
         }
+        let Ok(Request::Run(settings)) = parse_words("n:rostopic://image:=/camera") else { panic!("refused") };
+        let remap = Remap {
+            node: Some("n".to_owned()),
+            is_for_topics: true,
+            from: "image".to_owned(),
+            to: "/camera".to_owned(),
+        };
+        assert_eq!(settings.remaps, [remap]);
     }
 
     #[test]
@@ -298,7 +336,7 @@ mod tests {
             "rosservice://a:=b",
             "n:rostopic://a:=b",
         ] {
-            assert!(is_remap(rule), "{rule}");
+            assert!(Remap::parse(rule).is_some(), "{rule}");
         }
         for rule in [
             "a",
@@ -322,7 +360,7 @@ mod tests {
             "--x:=y",
             ":a:=b",
         ] {
-            assert!(!is_remap(rule), "{rule}");
+            assert!(Remap::parse(rule).is_none(), "{rule}");
         }
     }
 }

@@ -11,6 +11,7 @@ mod input;
 mod lifecycle;
 mod logger;
 mod managed;
+mod names;
 mod node;
 mod output;
 mod parameter_services;
@@ -23,15 +24,14 @@ mod spinner;
 
 use std::process::ExitCode;
 
-use arguments::{HELP, Request, VERSION};
-use face_attributes::parameters::Source;
+use arguments::{HELP, Request, Settings, VERSION};
 
 fn main() -> ExitCode {
     // SAFETY: no other thread was started yet.
     #[allow(unsafe_code, reason = "the environment can only be changed here")]
     let ignored = unsafe { rcutils::ignore_invalid_switches() };
     let result = match arguments::parse(std::env::args_os().skip(1)) {
-        Ok(Request::Run(sources)) => run(&sources, &ignored),
+        Ok(Request::Run(settings)) => run(settings, &ignored),
         Ok(Request::Help) => {
             print!("{HELP}");
             Ok(())
@@ -52,6 +52,6 @@ fn main() -> ExitCode {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn run(sources: &[Source], warnings: &[String]) -> anyhow::Result<()> {
-    node::run(sources, warnings).await
+async fn run(settings: Settings, warnings: &[String]) -> anyhow::Result<()> {
+    node::run(settings, warnings).await
 }

@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use crate::analysis::{Analysis, AnalysisRequest, refuse};
 use crate::camera::{Camera, CameraIdentity, CameraTopics};
 use crate::lifecycle::{Managed, State, TransitionError};
+use crate::names::Names;
 use crate::parameters::SharedParameters;
 use crate::spinner::Spinner;
 
@@ -24,7 +25,7 @@ const STOP_PATIENCE: Duration = Duration::from_secs(3);
 /// A camera that works.
 #[derive(Debug, Clone)]
 pub struct WorkingCamera {
-    /// The topic of its images, before it is remapped.
+    /// The full name of the topic of its images.
     pub image: String,
     /// The counts of its images.
     pub counters: Arc<Counters>,
@@ -49,6 +50,7 @@ impl WorkingCameras {
 pub struct FaceNode {
     spinner: Arc<Spinner>,
     parameters: SharedParameters,
+    names: Names,
     /// Outlive the cameras, so that no id is used twice and no count begins anew.
     identities: Vec<CameraIdentity>,
     still_ids: FaceIds,
@@ -77,6 +79,7 @@ impl FaceNode {
     pub async fn new(
         spinner: Arc<Spinner>,
         parameters: SharedParameters,
+        names: Names,
         working: WorkingCameras,
     ) -> anyhow::Result<Self> {
         Ok(Self {
@@ -84,6 +87,7 @@ impl FaceNode {
             bond: spinner.call(crate::lifecycle::Bond::create).await??,
             spinner,
             parameters,
+            names,
             identities: Vec::new(),
             still_ids: FaceIds::of_stills(),
             loaded: None,
@@ -140,8 +144,8 @@ impl FaceNode {
     async fn load(&mut self) -> anyhow::Result<Loaded> {
         let parameters = self.parameters.get();
         let topics: Vec<_> = match &parameters.cameras[..] {
-            [] => vec![CameraTopics::single()],
-            names => names.iter().map(|name| CameraTopics::named(name)).collect(),
+            [] => vec![CameraTopics::single(&self.names)],
+            cameras => cameras.iter().map(|name| CameraTopics::named(name, &self.names)).collect(),
         };
         while self.identities.len() < topics.len() {
             let number = u16::try_from(self.identities.len()).context("cameras: too many")?;

@@ -12,30 +12,33 @@ use r2r::lifecycle_msgs::srv::ChangeState;
 use r2r::{Context, Node, QosProfile};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::arguments::Settings;
 use crate::lifecycle::{Machine, SharedState, State, announcer, serve_lifecycle};
 use crate::logger;
 use crate::managed::{FaceNode, WorkingCameras};
+use crate::names::Names;
 use crate::parameter_services::serve_parameters;
 use crate::parameters::SharedParameters;
 use crate::services::{requests, respond};
 use crate::silence::Silence;
 use crate::spinner::Spinner;
 
-/// Runs the node until SIGINT or SIGTERM, with the parameters of `sources`. Logs `warnings` about the process first.
+/// Runs the node until SIGINT or SIGTERM. Logs `warnings` about the process first.
 ///
 /// # Errors
 /// Where it cannot start: the message names the parameter that is wrong. And where one of its threads ends by itself.
-pub async fn run(sources: &[Source], warnings: &[String]) -> anyhow::Result<()> {
+pub async fn run(settings: Settings, warnings: &[String]) -> anyhow::Result<()> {
     // First of all, so that a signal during the start stops the node as cleanly as a later one.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     // rcl reads the files as well, but names neither file nor line: a file that it would refuse is refused before.
-    check_files(sources)?;
+    check_files(&settings.sources)?;
     let mut node = Node::create(create_context()?, NODE_NAME, "").context("cannot create the node")?;
     logger::forward_to_ros(&mut node)?;
     warnings.iter().for_each(|warning| log::warn!("{warning}"));
 
-    let parameters = declare_parameters(&mut node, sources)?;
+    let parameters = declare_parameters(&mut node, &settings.sources)?;
+    let names = Names::new(node.namespace()?, node.name()?, settings.remaps);
     let autostart = parameters.get().autostart;
     let parameter_services = serve_parameters(&mut node, &parameters)?;
     let state = SharedState::new();
@@ -47,7 +50,7 @@ pub async fn run(sources: &[Source], warnings: &[String]) -> anyhow::Result<()> 
         let (mut silence, working) = (Silence::default(), working.clone());
         move |node| silence.check(&working.get(), node, Instant::now())
     })?);
-    let node = FaceNode::new(Arc::clone(&spinner), parameters, working).await?;
+    let node = FaceNode::new(Arc::clone(&spinner), parameters, names, working).await?;
     let mut machine = Machine::new(node, state, announce);
     // Who starts a node that starts itself has nobody to mend what is wrong with it.
     let is_started = !autostart || (machine.request(0, "configure").await && machine.request(0, "activate").await);

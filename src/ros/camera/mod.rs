@@ -19,29 +19,43 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::input::{Received, forward_newest, image_qos};
+use crate::names::{Names, sibling};
 use crate::output::create_outputs;
 use crate::parameters::SharedParameters;
 use crate::spinner::Spinner;
 use worker::{NextImage, Work, Worker};
 
-/// Where a camera's images come from and where its outputs go.
+/// Where a camera's images come from and where its outputs go. The names are full ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CameraTopics {
-    /// Topic of the images, to be remapped.
+    /// Topic of the images.
     pub image: String,
-    /// What the topics of the outputs begin with.
+    /// Topic of the same images, compressed. Where no rule renames it, it is below that of the images, as image_transport has it.
+    pub compressed: String,
+    /// Topic of the camera's calibration. Where no rule renames it, it is beside that of the images, as image_transport has it.
+    pub camera_info: String,
+    /// What the topics of the outputs begin with, relative to the node.
     pub output_prefix: String,
 }
 
 impl CameraTopics {
     /// The topics of the only camera of a node.
-    pub fn single() -> Self {
-        Self { image: "image".to_owned(), output_prefix: "~".to_owned() }
+    pub fn single(names: &Names) -> Self {
+        Self::below("", "~".to_owned(), names)
     }
 
     /// The topics of one of several cameras: its name is a namespace of both sides.
-    pub fn named(name: &str) -> Self {
-        Self { image: format!("{name}/image"), output_prefix: format!("~/{name}") }
+    pub fn named(name: &str, names: &Names) -> Self {
+        Self::below(&format!("{name}/"), format!("~/{name}"), names)
+    }
+
+    fn below(namespace: &str, output_prefix: String, names: &Names) -> Self {
+        let [image, compressed, camera_info] =
+            ["image", "image/compressed", "camera_info"].map(|topic| format!("{namespace}{topic}"));
+        let image = names.topic(&image);
+        let compressed = names.remapped(&compressed).unwrap_or_else(|| format!("{image}/compressed"));
+        let camera_info = names.remapped(&camera_info).unwrap_or_else(|| sibling(&image, "camera_info"));
+        Self { image, compressed, camera_info, output_prefix }
     }
 }
 
@@ -284,13 +298,15 @@ mod tests {
     #[tokio::test]
     async fn cameras_are_started_and_stopped_one_by_one() {
         let mut node = Node::create(r2r::Context::create().unwrap(), "cameras", "").unwrap();
+        let names = Names::new("/".to_owned(), "cameras".to_owned(), Vec::new());
         let parameters = SharedParameters::new(Parameters::default(), false);
         let snapshot = parameters.get();
         let classifiers = Arc::new(Classifiers::load(&snapshot.pipeline.attributes).unwrap());
         let mut load = |number, name: &str| {
             let identity = CameraIdentity { ids: FaceIds::of_camera(number), counters: Arc::default() };
             let mut camera =
-                Camera::load(CameraTopics::named(name), identity, &classifiers, &snapshot, &parameters).unwrap();
+                Camera::load(CameraTopics::named(name, &names), identity, &classifiers, &snapshot, &parameters)
+                    .unwrap();
             camera.create_outputs(&mut node, &classifiers).unwrap();
             camera
         };
