@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from bond.msg import Status
-from conftest import image_message
+from conftest import ROOT, image_message
 from lifecycle_msgs.msg import State, Transition, TransitionEvent
 from lifecycle_msgs.srv import ChangeState, GetAvailableStates, GetAvailableTransitions, GetState
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
@@ -245,7 +245,7 @@ def test_an_active_node_has_a_heartbeat_and_says_when_it_ends(start_managed):
 
 
 def test_the_cameras_of_a_node_work_side_by_side(start_node, make_client, portrait):
-    start_node("-p", "cameras:=[front, rear]").wait_for_line("waiting for images on front/image, rear/image")
+    start_node("-p", "cameras:=[front, rear]").wait_for_line("waiting for images on /front/image, /rear/image")
     front = make_client(image_topic="/front/image", node_name="/face_attributes/front")
     rear = make_client(image_topic="/rear/image", node_name="/face_attributes/rear")
     front.connect()
@@ -254,3 +254,30 @@ def test_the_cameras_of_a_node_work_side_by_side(start_node, make_client, portra
     [of_rear] = rear.ask(image_message(portrait[:, ::-1], "bgr8")).faces
     assert of_front.id.startswith("face") and of_rear.id.startswith("camera2_face")
     assert of_front.roi.x_offset < 320 < of_rear.roi.x_offset + of_rear.roi.width
+
+
+@pytest.mark.parametrize(
+    ("processes", "front_node", "rear_node"),
+    [
+        ("one", "/face_attributes/front", "/face_attributes/rear"),
+        ("one_each", "/front/face_attributes", "/rear/face_attributes"),
+    ],
+)
+def test_the_launch_file_of_several_cameras_starts_one_process_or_one_each(
+    start, make_client, portrait, processes, front_node, rear_node
+):
+    file = ROOT / "launch" / "several_cameras.launch.py"
+    start(ROOT / "scripts" / "launch", file, f"processes:={processes}", "front:=/head/image_raw")
+    front = make_client(image_topic="/head/image_raw", node_name=front_node)
+    rear = make_client(image_topic="/rear/image", node_name=rear_node)
+    for client in (front, rear):
+        client.connect()
+        assert len(client.ask(image_message(portrait, "bgr8")).faces) == 1
+
+
+def test_the_launch_file_leaves_the_start_to_a_lifecycle_manager(start, make_client):
+    start(ROOT / "scripts" / "launch", ROOT / "launch" / "face_attributes.launch.py", "autostart:=false")
+    manager = Manager(make_client())
+    assert manager.state() == "unconfigured"
+    assert manager.change(label="configure") and manager.change(label="activate")
+    manager.client.connect()

@@ -15,3 +15,14 @@ class DeclareLaunchArgument:
         if self.default_value is None:
             raise RuntimeError(f"the launch argument '{self.name}' has no default: give {self.name}:=<value>")
         context.launch_configurations[self.name] = context.perform_substitution(self.default_value)
+
+
+class OpaqueFunction:
+    """Entities that a function makes once the launch arguments are known."""
+
+    def __init__(self, *, function):
+        self.function = function
+
+    def execute(self, context):
+        for entity in self.function(context) or []:
+            entity.execute(context)
