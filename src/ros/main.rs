@@ -11,6 +11,7 @@ mod input;
 mod lifecycle;
 mod logger;
 mod managed;
+mod memory;
 mod names;
 mod node;
 mod output;

@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use crate::analysis::{Analysis, AnalysisRequest, refuse};
 use crate::camera::{Camera, CameraIdentity, CameraTopics};
 use crate::lifecycle::{Managed, State, TransitionError};
+use crate::memory;
 use crate::names::Names;
 use crate::parameters::SharedParameters;
 use crate::spinner::Spinner;
@@ -169,6 +170,7 @@ impl FaceNode {
             anyhow::Ok(cameras)
         };
         let cameras = self.spinner.call(create).await??;
+        memory::give_back();
         Ok(Loaded { values, classifiers, cameras, analysis: None })
     }
 
@@ -214,11 +216,13 @@ impl FaceNode {
 
     /// Frees what is loaded. The cameras do not work any more.
     async fn unload(&mut self) -> anyhow::Result<()> {
-        let Some(Loaded { cameras, .. }) = self.loaded.take() else { return Ok(()) };
+        let Some(Loaded { cameras, classifiers, .. }) = self.loaded.take() else { return Ok(()) };
         let mut result = Ok(());
         for camera in cameras {
             result = result.and(camera.close(&self.spinner).await);
         }
+        drop(classifiers);
+        memory::give_back();
         result
     }
 }
