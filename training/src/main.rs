@@ -8,6 +8,7 @@ mod export;
 mod import;
 mod model_file;
 mod network;
+mod onnx_encoding;
 mod onnx_export;
 mod progress;
 mod random;

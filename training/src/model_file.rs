@@ -12,6 +12,7 @@ use ndarray::{ArrayD, IxDyn};
 use prost::Message;
 use tract_onnx::pb::{GraphProto, ModelProto, TensorProto};
 
+use crate::onnx_encoding::encode_model;
 use crate::onnx_export::{ModelCard, onnx_from_network};
 use crate::weights::Weights;
 
@@ -64,7 +65,7 @@ impl ModelFile {
     /// The file for the robot.
     pub fn to_bytes(&self) -> anyhow::Result<Vec<u8>> {
         let card = ModelCard { task: self.task, provenance: self.provenance.clone() };
-        Ok(onnx_from_network(&self.network, &self.weights, &card)?.encode_to_vec())
+        encode_model(&onnx_from_network(&self.network, &self.weights, &card)?)
     }
 }
 

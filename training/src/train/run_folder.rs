@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use face_attributes_tools::task::Task;
 use face_attributes_training::architecture::Network;
-use prost::Message;
 
 use super::learner::Snapshot;
 use super::state::State;
 use crate::model_file::weights_from_onnx;
+use crate::onnx_encoding::encode_model;
 use crate::onnx_export::{ModelCard, onnx_from_network};
 use crate::recipe::Recipe;
 
@@ -116,7 +116,7 @@ impl RunFolder {
         let partial = self.path(&format!("{}{}", Self::PARTIAL, Self::CHECKPOINTS));
         fs::create_dir(&partial).with_context(|| format!("cannot create {}", partial.display()))?;
         let card = ModelCard { task, provenance: Vec::new() };
-        let to_onnx = |weights| anyhow::Ok(onnx_from_network(network, weights, &card)?.encode_to_vec());
+        let to_onnx = |weights| encode_model(&onnx_from_network(network, weights, &card)?);
         write_file(&partial.join(Self::WEIGHTS), &to_onnx(&snapshot.weights)?)?;
         if let Some(average) = &snapshot.average {
             write_file(&partial.join(Self::AVERAGE), &to_onnx(average)?)?;
