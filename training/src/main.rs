@@ -5,6 +5,7 @@ mod cross_validate;
 mod data;
 mod evaluate;
 mod export;
+mod glasses;
 mod import;
 mod model_file;
 mod network;

@@ -14,18 +14,21 @@ pub enum Purpose {
     Dropout(u32),
     /// The views of the image at a position for the teachers. The views of one image are numbered like epochs.
     Teachers(u32),
+    /// The glasses on the image at a position.
+    Glasses(u32),
 }
 
 /// The numbers for a purpose in an epoch.
 pub fn numbers(seed: u64, epoch: u32, purpose: Purpose) -> ChaCha8Rng {
     let (kind, index) = match purpose {
         Purpose::Image(index) => (0, index),
-        Purpose::Order => (1, 0),
-        Purpose::Dropout(index) => (2, index),
-        Purpose::Teachers(index) => (3, index),
+        Purpose::Order => (1 << 62, 0),
+        Purpose::Dropout(index) => (2 << 62, index),
+        Purpose::Teachers(index) => (3 << 62, index),
+        Purpose::Glasses(index) => (1 << 61, index),
     };
     // The stream is ChaCha's nonce and the seed is its key, so no two purposes share numbers.
-    let mut numbers = ChaCha8Rng::seed_from_u64(seed ^ (kind << 62));
+    let mut numbers = ChaCha8Rng::seed_from_u64(seed ^ kind);
     numbers.set_stream(u64::from(epoch) << 32 | u64::from(index));
     numbers
 }

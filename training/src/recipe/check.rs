@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use anyhow::ensure;
 use face_attributes::network::MAX_INPUT_SIDE_PX;
 use face_attributes_tools::dataset::Format;
+use face_attributes_tools::occlusion::mask::FaceLayout;
 
 use super::{Augmentation, Balance, Distillation, Figure, Recipe, Schedule};
 
@@ -38,6 +39,12 @@ impl Recipe {
         let needs_races = self.data.balance == Balance::RacesAndClasses;
         let has_races = self.data.format == Format::Utkface;
         ensure!(has_races || !needs_races, "data.balance asks for races, but only the format utkface tells them");
+        let has_layout = FaceLayout::of(self.data.format).is_some();
+        let needs_layout = self.augmentation.glasses > 0.0;
+        ensure!(
+            has_layout || !needs_layout,
+            "augmentation.glasses: where the eyes are is not known for this data.format"
+        );
         Ok(())
     }
 
@@ -76,6 +83,7 @@ impl Augmentation {
         in_range("augmentation.zoom", self.zoom, 0.0..=0.9)?;
         in_range("augmentation.brightness", self.brightness, 0.0..=1.0)?;
         in_range("augmentation.contrast", self.contrast, 0.0..=1.0)?;
+        in_range("augmentation.glasses", self.glasses, 0.0..=1.0)?;
         in_range("augmentation.sharpness", sharpness, -1.0..=10.0)?;
         in_range("augmentation.sharpness", least_sharpness, -1.0..=sharpness)
     }
@@ -113,6 +121,9 @@ mod tests {
         assert_eq!(sharpness("[0, 20]"), "augmentation.sharpness is 20, expected -1 to 10");
         assert_eq!(sharpness("[0, .nan]"), "augmentation.sharpness is NaN, expected -1 to 10");
         assert_eq!(sharpness("[0.7, 0.1]"), "augmentation.sharpness is 0.7, expected -1 to 0.1");
+        assert_eq!(message("task: emotion\naugmentation: {glasses: 2}"), "augmentation.glasses is 2, expected 0 to 1");
+        let unknown = message("task: gender\ndata: {format: imdb-wiki}\naugmentation: {glasses: 0.5}");
+        assert!(unknown.starts_with("augmentation.glasses: where the eyes are"), "{unknown}");
         assert!(message("task: emotion\nbatch_size: 0").starts_with("batch_size is 0"));
         assert_eq!(message("task: emotion\nside_px: 2000"), "side_px is 2000, expected 1 to 1024");
         assert_eq!(message("task: emotion\nl2_penalty: {conv_1: -1}"), "l2_penalty.conv_1 is -1, expected 0 to 1000");

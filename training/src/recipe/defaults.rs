@@ -30,6 +30,7 @@ impl Default for Augmentation {
             contrast: 0.0,
             sharpness: [0.0, 0.0],
             mirror: true,
+            glasses: 0.0,
         }
     }
 }

@@ -142,6 +142,8 @@ pub struct Augmentation {
     pub sharpness: [f64; 2],
     /// Whether an image is mirrored with probability 0.5.
     pub mirror: bool,
+    /// Share of the images on which random glasses are drawn, 0 to 1. Targets are those of the face without them.
+    pub glasses: f64,
 }
 
 /// Networks whose answers are learned beside the labels (Hinton, Vinyals, Dean 2015). They answer once, before the first epoch.

@@ -4,11 +4,15 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::{Builder, Scope};
 
 use anyhow::Context;
+use face_attributes_tools::occlusion::mask::FaceLayout;
+use opencv::core::Mat;
+use rand::Rng;
 use rand::seq::SliceRandom;
 
 use super::targets::Targets;
 use crate::augment::View;
 use crate::data::Dataset;
+use crate::glasses::Glasses;
 use crate::random::{Purpose, numbers};
 use crate::recipe::Recipe;
 
@@ -61,9 +65,17 @@ fn augmented_batch(
         let example = &dataset.training[position];
         let mut numbers = numbers(recipe.seed, epoch, Purpose::Image(position as u32));
         let view = View::draw(&recipe.augmentation, &mut numbers);
-        view.append_pixels(&example.image, recipe.side_px, &mut pixels)?;
+        let with_glasses = with_glasses(&example.image, recipe, epoch, position)?;
+        view.append_pixels(with_glasses.as_ref().unwrap_or(&example.image), recipe.side_px, &mut pixels)?;
         classes.push(example.class);
         targets_of_batch.extend_from_slice(targets.row(position));
     }
     Ok(Batch { pixels, classes, targets: targets_of_batch })
+}
+
+/// The image with glasses, in the share of the images that the recipe says.
+fn with_glasses(image: &Mat, recipe: &Recipe, epoch: u32, position: usize) -> anyhow::Result<Option<Mat>> {
+    let mut numbers = numbers(recipe.seed, epoch, Purpose::Glasses(position as u32));
+    let layout = FaceLayout::of(recipe.data.format).filter(|_| numbers.random::<f64>() < recipe.augmentation.glasses);
+    Ok(layout.map(|layout| Glasses::draw(&mut numbers).put_on(image, layout)).transpose()?)
 }
