@@ -15,7 +15,6 @@ mod memory;
 mod names;
 mod node;
 mod output;
-mod parameter_services;
 mod parameters;
 mod priority;
 mod rcutils;

@@ -6,10 +6,10 @@ use std::time::Instant;
 use anyhow::{Context as _, anyhow};
 use face_attributes::panics::catch_panic;
 use face_attributes::parameters::{ConfigurationError, NODE_NAME, NodeTarget, Source, configure};
-use futures::StreamExt;
 use r2r::face_attributes::srv::AnalyzeImage;
 use r2r::lifecycle_msgs::srv::ChangeState;
 use r2r::{Context, Node, QosProfile};
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::arguments::Settings;
@@ -17,9 +17,8 @@ use crate::lifecycle::{Machine, SharedState, State, announcer, serve_lifecycle};
 use crate::logger;
 use crate::managed::{FaceNode, WorkingCameras};
 use crate::names::Names;
-use crate::parameter_services::serve_parameters;
-use crate::parameters::SharedParameters;
-use crate::services::{requests, respond};
+use crate::parameters::{ParameterEvents, Setter, SharedParameters, serve_parameters};
+use crate::services::{Services, respond};
 use crate::silence::Silence;
 use crate::spinner::Spinner;
 
@@ -40,16 +39,30 @@ pub async fn run(settings: Settings, warnings: &[String]) -> anyhow::Result<()> 
     let parameters = declare_parameters(&mut node, &settings.sources)?;
     let names = Names::new(node.namespace()?, node.name()?, settings.remaps);
     let autostart = parameters.get().autostart;
-    let parameter_services = serve_parameters(&mut node, &parameters)?;
+    let events = ParameterEvents::create(&mut node)?;
+    let services = Services::default();
     let state = SharedState::new();
-    let (lifecycle_services, mut changes) = serve_lifecycle(&mut node, &state)?;
+    let mut changes = serve_lifecycle(&mut node, &services, &state)?;
     let announce = announcer(&mut node)?;
-    let mut analyses = requests::<AnalyzeImage::Service>(&mut node, "analyze_image", QosProfile::services_default())?;
+    let qos = QosProfile::services_default();
+    let mut analyses = services.requests::<AnalyzeImage::Service>(&mut node, "analyze_image", qos)?;
     let working = WorkingCameras::default();
     let spinner = Arc::new(Spinner::start(node, {
-        let (mut silence, working) = (Silence::default(), working.clone());
-        move |node| silence.check(&working.get(), node, Instant::now())
+        let (mut silence, working, services) = (Silence::default(), working.clone(), services.clone());
+        move |node| {
+            services.take_requests();
+            silence.check(&working.get(), node, Instant::now());
+        }
     })?);
+    let setter = Setter::new(parameters.clone(), events, spinner.node_thread());
+    let serve = {
+        let (parameters, runtime) = (parameters.clone(), Handle::current());
+        move |node: &mut Node| {
+            let _runtime = runtime.enter();
+            serve_parameters(node, &services, &parameters, setter)
+        }
+    };
+    spinner.call(serve).await??;
     let node = FaceNode::new(Arc::clone(&spinner), parameters, names, working).await?;
     let mut machine = Machine::new(node, state, announce);
     // Who starts a node that starts itself has nobody to mend what is wrong with it.
@@ -80,8 +93,6 @@ pub async fn run(settings: Settings, warnings: &[String]) -> anyhow::Result<()> 
     if machine.state() == State::Inactive {
         machine.request(0, "cleanup").await;
     }
-    parameter_services.stop();
-    lifecycle_services.stop();
     let counters = machine.node.identities().iter().map(|identity| &identity.counters);
     let [mut received, mut dropped, mut failed_images, mut failed_answers] = [0; 4];
     for counters in counters {
@@ -99,6 +110,7 @@ pub async fn run(settings: Settings, warnings: &[String]) -> anyhow::Result<()> 
     );
     result
 }
+
 /// Refuses parameter files that cannot be read, whichever node they are for.
 fn check_files(sources: &[Source]) -> anyhow::Result<()> {
     // The node's full name is not known yet, as it may be remapped.

@@ -18,9 +18,7 @@ type Request = Box<dyn FnOnce(&mut Node) + Send>;
 
 /// Spins a node in a thread of its own.
 pub struct Spinner {
-    requests: Sender<Request>,
-    /// r2r has no way to wake a thread that spins: it waits for DDS only while there is no request.
-    pending: Arc<AtomicUsize>,
+    requests: NodeThread,
     stop: Arc<AtomicBool>,
     thread: NamedThread<()>,
 }
@@ -45,9 +43,44 @@ impl Spinner {
                 }
             }
         })?;
-        Ok(Self { requests, pending, stop, thread })
+        Ok(Self { requests: NodeThread { requests, pending }, stop, thread })
     }
 
+    /// The thread, for those who need the node while they run.
+    pub fn node_thread(&self) -> NodeThread {
+        self.requests.clone()
+    }
+
+    /// Does `work` with the node in the spinning thread and waits for its result.
+    ///
+    /// # Errors
+    /// Where the thread has ended.
+    pub async fn call<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Node) -> T + Send + 'static,
+    ) -> anyhow::Result<T> {
+        self.requests.call(work).await
+    }
+
+    /// Ends the thread and with it the node.
+    ///
+    /// # Errors
+    /// Where the thread failed.
+    pub fn stop(self) -> Result<(), ThreadError> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join()
+    }
+}
+
+/// Does work in the spinning thread; clones share it.
+#[derive(Clone)]
+pub struct NodeThread {
+    requests: Sender<Request>,
+    /// r2r has no way to wake a thread that spins: it waits for DDS only while there is no request.
+    pending: Arc<AtomicUsize>,
+}
+
+impl NodeThread {
     /// Does `work` with the node in the spinning thread and waits for its result.
     ///
     /// # Errors
@@ -65,15 +98,6 @@ impl Spinner {
         let ended = || anyhow!("the thread ros_spin has ended");
         self.requests.send(request).map_err(|_| ended())?;
         result.await.map_err(|_| ended())
-    }
-
-    /// Ends the thread and with it the node.
-    ///
-    /// # Errors
-    /// Where the thread failed.
-    pub fn stop(self) -> Result<(), ThreadError> {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.join()
     }
 }
 

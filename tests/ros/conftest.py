@@ -99,6 +99,7 @@ class Client:
         self.images = self.node.create_publisher(Image, image_topic, qos_profile_sensor_data)
         self.images_sent = 0
         self.answers = []
+        self.services = {}
         self.answer_subscription = self.node.create_subscription(
             FaceAttributesArray, f"{node_name}/faces", self.answers.append, 10
         )
@@ -141,9 +142,11 @@ class Client:
         return next(answer for answer in self.answers if answer.header.stamp == stamp)
 
     def call(self, service_type, name, request):
-        client = self.node.create_client(service_type, f"{self.node_name}/{name}")
-        assert client.wait_for_service(timeout_sec=DEADLINE_SECS)
-        future = client.call_async(request)
+        if name not in self.services:
+            self.services[name] = self.node.create_client(service_type, f"{self.node_name}/{name}")
+        service = self.services[name]
+        assert service.wait_for_service(timeout_sec=DEADLINE_SECS)
+        future = service.call_async(request)
         self.spin_until(future.done)
         return future.result()
 

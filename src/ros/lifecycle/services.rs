@@ -9,45 +9,31 @@ use r2r::{Node, QosProfile};
 use super::machine::SharedState;
 use super::messages::{description_message, event_message, state_message};
 use super::states::{State, TRANSITIONS, Transition};
-use crate::services::{Requests, Service, requests, serve};
+use crate::services::{Requests, Services};
 
 /// Requests to change the state, which the owner of the machine takes one after the other.
 pub type ChangeRequests = Requests<ChangeState::Service>;
-
-/// The services that only read the state, at work.
-pub struct LifecycleServices {
-    services: [Service; 4],
-}
-
-impl LifecycleServices {
-    /// Answers no more requests.
-    pub fn stop(self) {
-        self.services.into_iter().for_each(Service::stop);
-    }
-}
 
 /// Serves the state in the background, and gives the requests to change it.
 ///
 /// # Errors
 /// Where a service cannot be created.
-pub fn serve_lifecycle(node: &mut Node, state: &SharedState) -> r2r::Result<(LifecycleServices, ChangeRequests)> {
+pub fn serve_lifecycle(node: &mut Node, services: &Services, state: &SharedState) -> r2r::Result<ChangeRequests> {
     let qos = QosProfile::services_default;
     let [current, available] = [(); 2].map(|()| state.clone());
-    let services = [
-        serve::<GetState::Service>(node, "get_state", qos(), move |_| GetState::Response {
-            current_state: state_message(current.get()),
-        })?,
-        serve::<GetAvailableStates::Service>(node, "get_available_states", qos(), |_| GetAvailableStates::Response {
-            available_states: State::ALL.map(state_message).into(),
-        })?,
-        serve::<GetAvailableTransitions::Service>(node, "get_available_transitions", qos(), move |_| {
-            GetAvailableTransitions::Response { available_transitions: descriptions(available.get().transitions()) }
-        })?,
-        serve::<GetAvailableTransitions::Service>(node, "get_transition_graph", qos(), |_| {
-            GetAvailableTransitions::Response { available_transitions: descriptions(TRANSITIONS.iter()) }
-        })?,
-    ];
-    Ok((LifecycleServices { services }, requests::<ChangeState::Service>(node, "change_state", qos())?))
+    services.serve::<GetState::Service>(node, "get_state", qos(), move |_| GetState::Response {
+        current_state: state_message(current.get()),
+    })?;
+    services.serve::<GetAvailableStates::Service>(node, "get_available_states", qos(), |_| {
+        GetAvailableStates::Response { available_states: State::ALL.map(state_message).into() }
+    })?;
+    services.serve::<GetAvailableTransitions::Service>(node, "get_available_transitions", qos(), move |_| {
+        GetAvailableTransitions::Response { available_transitions: descriptions(available.get().transitions()) }
+    })?;
+    services.serve::<GetAvailableTransitions::Service>(node, "get_transition_graph", qos(), |_| {
+        GetAvailableTransitions::Response { available_transitions: descriptions(TRANSITIONS.iter()) }
+    })?;
+    services.requests(node, "change_state", qos())
 }
 
 /// Tells of transitions on `~/transition_event`, as rclcpp's nodes do.

@@ -4,41 +4,34 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use face_attributes::parameters::{Definition, Kind, Mutability, ParameterError, Parameters, TABLE, Value};
 
-/// The parameter that every ROS node has: whether its clock follows `/clock`.
-pub const USE_SIM_TIME: &str = "use_sim_time";
-
-/// The parameter that every ROS node has: whether it describes its types to others.
-pub const START_TYPE_DESCRIPTION_SERVICE: &str = "start_type_description_service";
-
-/// Why a set was refused; the old values stay.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum SetError {
-    #[error(transparent)]
-    Parameter(#[from] ParameterError),
-    #[error("parameter '{name}' cannot be set because it is read-only")]
-    ReadOnly { name: &'static str },
-    #[error("parameter '{name}' cannot be set while the node is active; deactivate the node first")]
-    Active { name: &'static str },
-}
+use super::set_error::SetError;
+use super::{START_TYPE_DESCRIPTION_SERVICE, USE_SIM_TIME};
 
 /// The parameters as they are now; clones share them.
 #[derive(Debug, Clone)]
 pub struct SharedParameters {
     state: Arc<Mutex<State>>,
-    use_sim_time: bool,
 }
 
 #[derive(Debug)]
 struct State {
     current: Arc<Parameters>,
+    use_sim_time: bool,
     is_active: bool,
+}
+
+/// What a set makes of the parameters.
+struct Changed {
+    parameters: Parameters,
+    use_sim_time: bool,
+    definitions: Vec<&'static Definition>,
 }
 
 impl SharedParameters {
     /// The parameters with which the node starts.
     pub fn new(parameters: Parameters, use_sim_time: bool) -> Self {
-        let state = State { current: Arc::new(parameters), is_active: false };
-        Self { state: Arc::new(Mutex::new(state)), use_sim_time }
+        let state = State { current: Arc::new(parameters), use_sim_time, is_active: false };
+        Self { state: Arc::new(Mutex::new(state)) }
     }
 
     /// A snapshot of all parameters.
@@ -59,10 +52,20 @@ impl SharedParameters {
     /// The value of one parameter, also of those that every ROS node has.
     pub fn value(&self, name: &str) -> Option<Value> {
         match name {
-            USE_SIM_TIME => Some(Value::Bool(self.use_sim_time)),
+            USE_SIM_TIME => Some(Value::Bool(self.lock().use_sim_time)),
             START_TYPE_DESCRIPTION_SERVICE => Some(Value::Bool(false)),
             _ => self.lock().current.get(name),
         }
+    }
+
+    /// Whether the changes would be made now. Returns the new value of `use_sim_time` where it changes.
+    ///
+    /// # Errors
+    /// [`SetError`] for the first change that is refused.
+    pub fn check(&self, changes: &[(&str, Value)]) -> Result<Option<bool>, SetError> {
+        let state = self.lock();
+        let changed = state.change(changes)?;
+        Ok((changed.use_sim_time != state.use_sim_time).then_some(changed.use_sim_time))
     }
 
     /// Changes parameters, all of them or none. A snapshot has either all of the changes or none.
@@ -71,32 +74,18 @@ impl SharedParameters {
     /// [`SetError`] for the first change that is refused.
     pub fn set(&self, changes: &[(&str, Value)]) -> Result<(), SetError> {
         let mut state = self.lock();
-        let mut changed = Parameters::clone(&state.current);
-        for (name, value) in changes {
-            match *name {
-                USE_SIM_TIME => check_unchanged(USE_SIM_TIME, self.use_sim_time, value)?,
-                START_TYPE_DESCRIPTION_SERVICE => check_unchanged(START_TYPE_DESCRIPTION_SERVICE, false, value)?,
-                _ => changed.set(name, value)?,
-            }
-        }
-        let is_changed = |definition: &&Definition| definition.get(&changed) != definition.get(&state.current);
-        let changed_definitions: Vec<_> = TABLE.iter().filter(is_changed).collect();
-        for Definition { name, mutability, .. } in &changed_definitions {
-            match mutability {
-                Mutability::ReadOnly => return Err(SetError::ReadOnly { name }),
-                Mutability::AtConfigure if state.is_active => return Err(SetError::Active { name }),
-                Mutability::AtConfigure | Mutability::Live => {}
-            }
-        }
-        if changed_definitions.is_empty() {
-            return Ok(());
-        }
-        let after = Arc::new(changed);
+        let Changed { parameters, use_sim_time, definitions } = state.change(changes)?;
+        let after = Arc::new(parameters);
+        let is_time_changed = use_sim_time != state.use_sim_time;
         state.current = Arc::clone(&after);
+        state.use_sim_time = use_sim_time;
         // Logging publishes: not while images wait for the lock.
         drop(state);
-        for definition in changed_definitions {
+        for definition in definitions {
             log::info!("parameter {} is now {}", definition.name, definition.get(&after));
+        }
+        if is_time_changed {
+            log::info!("parameter {USE_SIM_TIME} is now {use_sim_time}");
         }
         Ok(())
     }
@@ -107,11 +96,42 @@ impl SharedParameters {
     }
 }
 
-fn check_unchanged(name: &'static str, current: bool, value: &Value) -> Result<(), SetError> {
+impl State {
+    /// What the changes make of the parameters.
+    fn change(&self, changes: &[(&str, Value)]) -> Result<Changed, SetError> {
+        if changes.is_empty() {
+            return Err(SetError::Empty);
+        }
+        let mut parameters = Parameters::clone(&self.current);
+        let mut use_sim_time = self.use_sim_time;
+        for (name, value) in changes {
+            match *name {
+                USE_SIM_TIME => use_sim_time = bool_of(USE_SIM_TIME, value)?,
+                // It is false, and read only.
+                START_TYPE_DESCRIPTION_SERVICE if bool_of(START_TYPE_DESCRIPTION_SERVICE, value)? => {
+                    return Err(SetError::ReadOnly { name: START_TYPE_DESCRIPTION_SERVICE });
+                }
+                START_TYPE_DESCRIPTION_SERVICE => {}
+                _ => parameters.set(name, value)?,
+            }
+        }
+        let is_changed = |definition: &&Definition| definition.get(&parameters) != definition.get(&self.current);
+        let definitions: Vec<_> = TABLE.iter().filter(is_changed).collect();
+        for Definition { name, mutability, .. } in &definitions {
+            match mutability {
+                Mutability::ReadOnly => return Err(SetError::ReadOnly { name }),
+                Mutability::AtConfigure if self.is_active => return Err(SetError::Active { name }),
+                Mutability::AtConfigure | Mutability::Live => {}
+            }
+        }
+        Ok(Changed { parameters, use_sim_time, definitions })
+    }
+}
+
+fn bool_of(name: &'static str, value: &Value) -> Result<bool, ParameterError> {
     match value {
-        Value::Bool(value) if *value == current => Ok(()),
-        Value::Bool(_) => Err(SetError::ReadOnly { name }),
-        got => Err(ParameterError::Type { name, expected: Kind::Bool, got: got.clone() }.into()),
+        Value::Bool(value) => Ok(*value),
+        got => Err(ParameterError::Type { name, expected: Kind::Bool, got: got.clone() }),
     }
 }
 
@@ -130,7 +150,7 @@ mod tests {
         let parameters = shared();
         let before = parameters.get();
         let refused = parameters.set(&[("detector.min_neighbors", 3.into()), ("gender.margin", (-0.1).into())]);
-        assert!(matches!(refused, Err(SetError::Parameter(ParameterError::Range { name: "gender.margin", .. }))));
+        assert!(matches!(refused, Err(SetError::Range { name: "gender.margin", .. })));
         assert_eq!(parameters.get(), before);
         parameters.set(&[("detector.min_neighbors", 3.into()), ("gender.margin", 0.1.into())]).unwrap();
         assert_eq!(parameters.value("detector.min_neighbors"), Some(3.into()));
@@ -170,7 +190,7 @@ mod tests {
     #[test]
     fn what_is_read_only_keeps_its_value_and_may_be_set_to_it() {
         let parameters = shared();
-        for (name, value) in [("autostart", false), (USE_SIM_TIME, true), (START_TYPE_DESCRIPTION_SERVICE, true)] {
+        for (name, value) in [("autostart", false), (START_TYPE_DESCRIPTION_SERVICE, true)] {
             let refusal = parameters.set(&[(name, value.into())]).unwrap_err().to_string();
             assert_eq!(refusal, format!("parameter '{name}' cannot be set because it is read-only"));
             assert!(parameters.set(&[(name, "yes".into())]).is_err());
@@ -196,5 +216,50 @@ mod tests {
         assert_eq!(parameters.value("gender.margin"), Some(Value::Double(0.2)));
         parameters.set_active(false);
         parameters.set(&[("detector.threads", 3.into())]).unwrap();
+    }
+
+    #[test]
+    fn the_time_is_set_with_the_others_or_not_at_all() {
+        let parameters = shared();
+        let sim_time = [(USE_SIM_TIME, true.into())];
+        let wrong = [(USE_SIM_TIME, true.into()), ("gender.margin", 7.0.into())];
+        assert!(parameters.check(&wrong).is_err());
+        assert!(parameters.set(&wrong).is_err());
+        assert_eq!(parameters.value(USE_SIM_TIME), Some(false.into()));
+        assert_eq!(parameters.check(&sim_time), Ok(Some(true)));
+        parameters.set(&sim_time).unwrap();
+        assert_eq!(parameters.value(USE_SIM_TIME), Some(true.into()));
+        assert_eq!(parameters.check(&sim_time), Ok(None));
+    }
+
+    #[test]
+    fn refusals_say_what_rclcpp_says() {
+        let not_set = Value::Other(super::super::message::NOT_SET.to_owned());
+        for (name, value, reason) in [
+            ("gender.width", 1.0.into(), "parameter 'gender.width' cannot be set because it was not declared"),
+            ("gender.margin", "wide".into(), {
+                "Wrong parameter type, parameter {gender.margin} is of type {double}, setting it to {string} is not allowed."
+            }),
+            ("cameras", Value::Other("integer_array".to_owned()), {
+                "Wrong parameter type, parameter {cameras} is of type {string_array}, setting it to {integer_array} is not \
+                 allowed."
+            }),
+            (USE_SIM_TIME, 1.into(), {
+                "Wrong parameter type, parameter {use_sim_time} is of type {bool}, setting it to {integer} is not allowed."
+            }),
+            ("gender.margin", 7.0.into(), {
+                "Parameter {gender.margin} doesn't comply with floating point range. It takes 0 to 1, got 7.0."
+            }),
+            ("search.longer_side", 5.into(), {
+                "Parameter {search.longer_side} doesn't comply with integer range. It takes 64 to 1280, got 5."
+            }),
+            ("gender.margin", not_set, "cannot undeclare a statically typed parameter: 'gender.margin'"),
+            ("saliency.method", "lrp".into(), {
+                "parameter 'saliency.method' takes one of guided, gradient, grad-cam, got \"lrp\""
+            }),
+        ] {
+            assert_eq!(shared().set(&[(name, value)]).unwrap_err().to_string(), reason);
+        }
+        assert_eq!(shared().set(&[]), Err(SetError::Empty));
     }
 }
