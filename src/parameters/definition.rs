@@ -81,6 +81,8 @@ pub enum ParameterError {
     Element { name: &'static str, elements: &'static str, element: String },
     #[error("parameter '{name}' takes each element once, got {element:?} again")]
     Repeated { name: &'static str, element: String },
+    #[error("parameter '{name}' takes no text with a zero byte, got {got}")]
+    ZeroByte { name: &'static str, got: Value },
 }
 
 impl Definition {
@@ -137,6 +139,10 @@ impl Definition {
             }
             (Field::Double { set, range, .. }, Value::Integer(number)) => {
                 set(parameters, self.within(*range, *number as f64, value)?);
+            }
+            // A text of ROS ends at a zero byte, and r2r panics at one.
+            (Field::String { .. }, Value::String(text)) if text.contains('\0') => {
+                return Err(ParameterError::ZeroByte { name: self.name, got: value.clone() });
             }
             (Field::String { set, .. }, Value::String(text)) => set(parameters, text),
             (Field::Choice { set, choices, .. }, Value::String(text)) => {

@@ -169,6 +169,7 @@ mod tests {
             ("detector.scale_factor", Value::Double(1.0), "'detector.scale_factor' takes 1.05 to 2, got 1.0"),
             ("detector.threads", Value::Integer(99), "parameter 'detector.threads' takes 1 to 64, got 99"),
             ("detector.cascade", Value::Other("[1, 2]".to_owned()), "is of type string, got [1, 2]"),
+            ("emotion.model", Value::from("a\0b"), "'emotion.model' takes no text with a zero byte, got \"a\\0b\""),
             ("image.reliability", Value::from("maybe"), "one of best_effort, reliable, got \"maybe\""),
             ("saliency.method", Value::from("lrp"), "one of guided, gradient, grad-cam, got \"lrp\""),
             ("saliency.target", Value::from("glad"), "one of predicted, angry, disgust,"),

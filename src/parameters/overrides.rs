@@ -17,8 +17,9 @@ use super::{Kind, NodeTarget, ParameterError, Parameters, Rule, TABLE, Value, ne
 pub const NODE_NAME: &str = "face_attributes";
 
 /// Parameters of every node, which ROS itself reads. All that begin with `qos_overrides.` are among them too.
-const OF_EVERY_NODE: [&str; 2] = [USE_SIM_TIME, "start_type_description_service"];
+const OF_EVERY_NODE: [&str; 2] = [USE_SIM_TIME, START_TYPE_DESCRIPTION_SERVICE];
 const USE_SIM_TIME: &str = "use_sim_time";
+const START_TYPE_DESCRIPTION_SERVICE: &str = "start_type_description_service";
 
 /// Names that a warning lists at most.
 const LISTED_SECTIONS: usize = 10;
@@ -68,6 +69,8 @@ pub enum Warning {
     NoSection { path: PathBuf, node: NodeTarget, found: Vec<String> },
     /// An argument is for another node.
     OtherNode { text: String, node: NodeTarget },
+    /// This node cannot describe its types.
+    NoTypeDescriptions { origin: Origin },
     /// This node has no such parameter.
     Unknown { name: String, origin: Origin, nearest: Option<&'static str> },
 }
@@ -85,6 +88,9 @@ impl fmt::Display for Warning {
                 }
             }
             Self::OtherNode { text, node } => write!(f, "argument '-p {text}': not for the node '{node}'"),
+            Self::NoTypeDescriptions { origin } => {
+                write!(f, "{origin}: this node has no service that describes types ({START_TYPE_DESCRIPTION_SERVICE})")
+            }
             Self::Unknown { name, origin, nearest } => {
                 write!(f, "{origin}: this node has no parameter '{name}'")?;
                 nearest.map_or(Ok(()), |nearest| write!(f, "; did you mean '{nearest}'?"))
@@ -117,7 +123,14 @@ pub fn configure(sources: &[Source], node: &NodeTarget) -> Result<Configured, Co
     let mut use_sim_time = false;
     for Given { name, value, origin } in given {
         if name == USE_SIM_TIME {
-            use_sim_time = bool_of(&value).map_err(|error| ConfigurationError::Value { origin, error })?;
+            use_sim_time =
+                bool_of(USE_SIM_TIME, &value).map_err(|error| ConfigurationError::Value { origin, error })?;
+        } else if name == START_TYPE_DESCRIPTION_SERVICE {
+            match bool_of(START_TYPE_DESCRIPTION_SERVICE, &value) {
+                Ok(true) => warnings.push(Warning::NoTypeDescriptions { origin }),
+                Ok(false) => {}
+                Err(error) => return Err(ConfigurationError::Value { origin, error }),
+            }
         } else if Parameters::definition(&name).is_some() {
             parameters.set(&name, &value).map_err(|error| ConfigurationError::Value { origin, error })?;
         } else if !is_of_every_node(&name) {
@@ -128,10 +141,10 @@ pub fn configure(sources: &[Source], node: &NodeTarget) -> Result<Configured, Co
     Ok(Configured { parameters, use_sim_time, warnings })
 }
 
-fn bool_of(value: &Value) -> Result<bool, ParameterError> {
+fn bool_of(name: &'static str, value: &Value) -> Result<bool, ParameterError> {
     match value {
         Value::Bool(value) => Ok(*value),
-        other => Err(ParameterError::Type { name: USE_SIM_TIME, expected: Kind::Bool, got: other.clone() }),
+        other => Err(ParameterError::Type { name, expected: Kind::Bool, got: other.clone() }),
     }
 }
 
@@ -336,6 +349,8 @@ mod tests {
         let text = "/**:\n  ros__parameters:\n    robot_name: tiago\n    use_sim_time: true\n    gender: 3\n\
                     \n    detector.min_neighbours: 7\n    footprint: [0.1, 0.2]\n    qos_overrides: {/image: {depth: 1}}\n\
                     \n    start_type_description_service: false\n    gender.margin: 0.5\n";
+        let described = warnings(&["start_type_description_service:=true"], &full_name());
+        assert!(described[0].ends_with("this node has no service that describes types (start_type_description_service)"));
         let found = warnings(&[text, "detector.scale_facto:=2.0", "robot_name:=pepper"], &full_name());
         let expected = [
             "argument '-p robot_name:=pepper': this node has no parameter 'robot_name'",

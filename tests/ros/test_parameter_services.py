@@ -110,8 +110,10 @@ def test_each_set_is_told_in_one_event(client):
         request = SetParametersAtomically.Request(parameters=parameters)
         client.call(SetParametersAtomically, "set_parameters_atomically", request)
     expected = [[("search.rate", 2.0)], [("emotion.margin", 1.0)], [("gender.margin", 0.5), ("saliency.method", "gradient")]]
-    client.spin_until(lambda: len(changes(events)) >= len(expected))
-    assert changes(events) == expected
+    # Events of the sets before may still come.
+    told = lambda: [change for change in changes(events) if change != [("tracking.max_age", 1.5)]]
+    client.spin_until(lambda: len(told()) >= len(expected))
+    assert told() == expected
     assert all(abs(event.stamp.sec - time.time()) < 3600 for event in events)
 
 
@@ -256,9 +258,10 @@ def test_random_sets_while_images_come_leave_the_last_valid_state(client, node, 
                 state |= {name: value} if is_valid else {}
         if sets % 10 == 0:
             assert state_of(client, names) == state
+            # Whatever was set, images are answered.
+            answers = len(client.answers)
+            client.spin_until(lambda answers=answers: len(client.answers) > answers)
     assert state_of(client, names) == state
-    # Whatever was set last, images are answered.
-    client.ask(image_message(portrait, "bgr8"))
     node.stop()
     node.wait()
     output = "".join(node.output)
