@@ -350,7 +350,9 @@ mod tests {
                     \n    detector.min_neighbours: 7\n    footprint: [0.1, 0.2]\n    qos_overrides: {/image: {depth: 1}}\n\
                     \n    start_type_description_service: false\n    gender.margin: 0.5\n";
         let described = warnings(&["start_type_description_service:=true"], &full_name());
-        assert!(described[0].ends_with("this node has no service that describes types (start_type_description_service)"));
+        assert!(
+            described[0].ends_with("this node has no service that describes types (start_type_description_service)")
+        );
         let found = warnings(&[text, "detector.scale_facto:=2.0", "robot_name:=pepper"], &full_name());
         let expected = [
             "argument '-p robot_name:=pepper': this node has no parameter 'robot_name'",
