@@ -3,8 +3,8 @@
 //! **Requests.** r2r takes one request of each service in a turn of the spinning thread, and keeps ten of them at the most: the
 //! others are dropped. So the requests are taken from it after each turn.
 //!
-//! **Answers.** A client keeps ten answers that it has not read, unless it asks for another QoS: an older one makes room for a newer
-//! one. So the answers to many requests at once are sent at a pace at which they can be read.
+//! **Answers.** A client keeps ten answers that it has not read, unless it asks for another QoS: an older one makes room for a
+//! newer one. So the answers to many requests at once are sent at a pace at which they can be read.
 
 mod pace;
 
@@ -109,7 +109,11 @@ pub struct Requests<S: WrappedServiceTypeSupport> {
 impl<S: WrappedServiceTypeSupport> Requests<S> {
     /// Waits for the next request; `None` once the node has ended. Where the wait is given up, no request is lost.
     pub async fn next(&mut self) -> Option<ServiceRequest<S>> {
-        sleep(self.pace.delay(Instant::now())).await;
+        let delay = self.pace.delay(Instant::now());
+        // tokio's clock counts whole milliseconds: no delay at all would be one of them.
+        if !delay.is_zero() {
+            sleep(delay).await;
+        }
         let request = self.receiver.recv().await;
         self.pace.count(Instant::now(), self.receiver.len());
         request
