@@ -27,6 +27,10 @@ pub enum Encoding {
     Bgra8,
     /// 8-bit red, green, blue, alpha.
     Rgba8,
+    /// 4:2:0 in two planes: Y, then rows of U V, each for two rows of Y. The planes have the same step.
+    Nv12,
+    /// 4:2:0 in two planes: Y, then rows of V U, each for two rows of Y. The planes have the same step.
+    Nv21,
     /// 4:2:2 as U Y V Y.
     Uyvy,
     /// 4:2:2 as Y U Y V.
@@ -42,14 +46,20 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    /// Every encoding under each name that ROS has for it, the name to print first.
-    pub const NAMES: [(Self, &'static str); 14] = [
+    /// Every encoding under each name that ROS has for it, the name to print first. Cameras give grey as well under the names of
+    /// OpenCV's types, which tell nothing of the meaning: one channel is read as grey, three as blue, green, red.
+    pub const NAMES: [(Self, &'static str); 19] = [
         (Self::Mono8, "mono8"),
+        (Self::Mono8, "8UC1"),
         (Self::Mono16, "mono16"),
+        (Self::Mono16, "16UC1"),
         (Self::Bgr8, "bgr8"),
+        (Self::Bgr8, "8UC3"),
         (Self::Rgb8, "rgb8"),
         (Self::Bgra8, "bgra8"),
         (Self::Rgba8, "rgba8"),
+        (Self::Nv12, "nv12"),
+        (Self::Nv21, "nv21"),
         (Self::Uyvy, "yuv422"),
         (Self::Uyvy, "uyvy"),
         (Self::Yuyv, "yuv422_yuy2"),
@@ -60,9 +70,10 @@ impl Encoding {
         (Self::BayerGrbg8, "bayer_grbg8"),
     ];
 
-    /// Bytes from one pixel to the next in a row.
+    /// Bytes from one pixel to the next in a row, of the first plane where there are two.
     pub fn bytes_per_pixel(self) -> usize {
         match self {
+            Self::Nv12 | Self::Nv21 => 1,
             Self::Mono8 | Self::BayerRggb8 | Self::BayerBggr8 | Self::BayerGbrg8 | Self::BayerGrbg8 => 1,
             Self::Mono16 | Self::Uyvy | Self::Yuyv => 2,
             Self::Bgr8 | Self::Rgb8 => 3,
@@ -70,9 +81,14 @@ impl Encoding {
         }
     }
 
-    /// Whether two neighbouring pixels share their colour, so that a row must hold an even number of them.
-    pub fn is_422(self) -> bool {
-        matches!(self, Self::Uyvy | Self::Yuyv)
+    /// Whether two neighbouring pixels of a row share their colour, so that a row must hold an even number of them.
+    pub fn pairs_columns(self) -> bool {
+        matches!(self, Self::Uyvy | Self::Yuyv) || self.pairs_rows()
+    }
+
+    /// Whether two neighbouring rows share their colour, which follows in a second plane.
+    pub fn pairs_rows(self) -> bool {
+        matches!(self, Self::Nv12 | Self::Nv21)
     }
 }
 
@@ -122,8 +138,15 @@ mod tests {
     }
 
     #[test]
+    fn the_names_of_opencv_s_types_are_read_as_grey_and_as_blue_green_red() {
+        for (name, encoding) in [("8UC1", Encoding::Mono8), ("8UC3", Encoding::Bgr8), ("16UC1", Encoding::Mono16)] {
+            assert_eq!(name.parse(), Ok(encoding));
+        }
+    }
+
+    #[test]
     fn an_unsupported_encoding_is_refused_by_name() {
-        for name in ["16UC1", "32FC1", "jpeg", "", "BGR8"] {
+        for name in ["16SC1", "32FC1", "jpeg", "", "BGR8"] {
             let message = name.parse::<Encoding>().unwrap_err().to_string();
             assert!(message.contains(&format!("{name:?}")) && message.contains("bgr8"), "{message}");
         }

@@ -4,6 +4,8 @@
 //! mark of its end. What is behind that mark is ignored: cameras put previews and films there. Damage before the mark is not
 //! found.
 
+use face_attributes::frame::{jpeg_is_complete, png_is_complete};
+
 /// Whether the image ends where its format says. Formats that are not followed here count as complete: OpenCV refuses those that
 /// are cut short.
 pub fn is_complete(bytes: &[u8]) -> bool {
@@ -19,43 +21,6 @@ pub fn is_complete(bytes: &[u8]) -> bool {
     } else {
         true
     }
-}
-
-/// Follows the markers of a JPEG file (ITU-T T.81, annex B).
-fn jpeg_is_complete(bytes: &[u8]) -> bool {
-    const END_OF_IMAGE: u8 = 0xd9;
-    let mut rest = bytes.get(2..).unwrap_or_default();
-    loop {
-        // In the data of a scan, a byte 0xff is followed by 0, or by the marker of a restart.
-        let Some(start) = rest.iter().position(|byte| *byte == 0xff) else { return false };
-        let Some(length) = rest[start..].iter().position(|byte| *byte != 0xff) else { return false };
-        let (marker, behind) = (rest[start + length], &rest[start + length + 1..]);
-        rest = match marker {
-            END_OF_IMAGE => return true,
-            0 | 1 | 0xd0..=0xd8 => behind,
-            _ => {
-                let Some([high, low]) = behind.first_chunk() else { return false };
-                let length = usize::from(u16::from_be_bytes([*high, *low])).max(2);
-                let Some(behind) = behind.get(length..) else { return false };
-                behind
-            }
-        };
-    }
-}
-
-/// Follows the chunks of a PNG file (W3C PNG, section 5.3).
-fn png_is_complete(bytes: &[u8]) -> bool {
-    let mut rest = bytes.get(8..).unwrap_or_default();
-    while let Some([a, b, c, d, kind @ ..]) = rest.first_chunk::<8>() {
-        // Its length, its kind and its checksum are 12 bytes.
-        let end = u32::from_be_bytes([*a, *b, *c, *d]) as usize + 12;
-        let Some(behind) = rest.get(end..) else { return false };
-        if kind == b"IEND" {
-            return true;
-        }
-        rest = behind;
-    }
-    false
 }
 
 /// The pictures of a GIF file.
