@@ -29,3 +29,4 @@ pub mod parameters;
 pub mod pipeline;
 pub mod runtime;
 pub mod saliency;
+pub mod view;
