@@ -3,5 +3,10 @@
 
 mod camera_model;
 mod distortion;
+mod face_size;
+mod pose;
+mod viewer;
 
 pub use camera_model::{Calibration, CalibrationError, CameraModel, Region};
+pub use face_size::PositionMethod;
+pub use viewer::{FaceView, Range, Viewer};
