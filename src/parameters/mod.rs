@@ -41,6 +41,8 @@ pub struct Parameters {
     pub pipeline: PipelineParameters,
     /// How answers are explained.
     pub saliency: SaliencyParameters,
+    /// What the node publishes of them for others.
+    pub outputs: OutputParameters,
 }
 
 impl Default for Parameters {
@@ -51,6 +53,7 @@ impl Default for Parameters {
             image: ImageParameters::default(),
             pipeline: PipelineParameters::default(),
             saliency: SaliencyParameters::default(),
+            outputs: OutputParameters::default(),
         }
     }
 }
@@ -61,6 +64,23 @@ impl Default for Parameters {
 pub struct ImageParameters {
     /// DDS reliability of the subscription.
     pub reliability: Reliability,
+}
+
+/// What the node publishes on the topics of others. The command line ignores these parameters.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OutputParameters {
+    /// Whether the places of faces are published as transforms.
+    pub tf: bool,
+    /// Whether faces are published as REP-155 has it, where the node was built with that.
+    pub humans: bool,
+    /// Whether apparent gender is among that.
+    pub softbiometrics: bool,
+}
+
+impl Default for OutputParameters {
+    fn default() -> Self {
+        Self { tf: false, humans: true, softbiometrics: true }
+    }
 }
 
 /// DDS reliability of a subscription.
@@ -105,7 +125,7 @@ mod tests {
 
     #[test]
     fn each_parameter_is_described_and_its_default_is_valid() {
-        assert_eq!(TABLE.len(), 30);
+        assert_eq!(TABLE.len(), 33);
         assert_eq!(TABLE[2].name, "image.reliability");
         for definition in &TABLE {
             assert!(!definition.description.is_empty(), "{}", definition.name);

@@ -58,7 +58,7 @@ const TIME_CONSTANT: &str = "Time constant in seconds of the filter over the ans
                              slower; 0 gives the answer for each image alone.";
 
 /// Every parameter.
-pub static TABLE: [Definition; 30] = [
+pub static TABLE: [Definition; 33] = [
     at_configure(
         "cameras",
         Field::Strings {
@@ -170,5 +170,21 @@ pub static TABLE: [Definition; 30] = [
         "saliency.overlay",
         field!(bool, saliency.overlay),
         "Whether image_annotated shows the saliency over the faces; it then comes at saliency.rate.",
+    ),
+    live(
+        "outputs.tf",
+        field!(bool, outputs.tf),
+        "Whether the places of faces are published on /tf, where tf2_msgs was found and the camera is calibrated.",
+    ),
+    live(
+        "outputs.humans",
+        field!(bool, outputs.humans),
+        "Whether faces are published below /humans as REP-155 has it, while somebody listens to /humans/faces/tracked and where \
+         hri_msgs was found.",
+    ),
+    live(
+        "outputs.softbiometrics",
+        field!(bool, outputs.softbiometrics),
+        "Whether apparent gender is among that; libhri takes its age, which is always 0, for known.",
     ),
 ];

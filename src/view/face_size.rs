@@ -69,7 +69,7 @@ fn by_landmarks(camera: &CameraModel, roi: &BoundingBox, landmarks: &Landmarks) 
     if eyes <= 0.0 || mouth <= 0.0 {
         return None;
     }
-    let sine = shape.sine.min(LARGEST_SINE);
+    let sine = shape.sine.abs().min(LARGEST_SINE);
     let cosine = (1.0 - sine * sine).sqrt();
     // The logarithms of how many metres away the face is, by each of both.
     let by_eyes = (EYE_DISTANCE * cosine / eyes).ln();

@@ -12,7 +12,7 @@ pub const EYES: f64 = 1.04;
 /// The shape of a face in the image, whatever its tilt is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Shape {
-    /// Sine of the angle by which the head is turned, by the shift of the nose: 0 to 1.
+    /// Sine of the angle by which the head is turned, by the shift of the nose: -1 to 1, positive to the right of the image.
     pub sine: f64,
     /// Its cosine, by the distance of the eyes: 0 to 1.
     pub cosine: f64,
@@ -30,15 +30,19 @@ impl Shape {
         }
         let beside = (nose.0 - eyes.0) * down.1 - (nose.1 - eyes.1) * down.0;
         let apart = (right_eye.0 - left_eye.0).hypot(right_eye.1 - left_eye.1);
-        let sine = (beside.abs() / (length * length * NOSE)).min(1.0);
+        let sine = (beside / (length * length * NOSE)).clamp(-1.0, 1.0);
         Some(Self { sine, cosine: (apart / (length * EYES)).min(1.0) })
+    }
+
+    /// The angle by which the head is turned to a side, in radians: positive to the right of the image, along the tilted face.
+    pub fn yaw(&self) -> f64 {
+        // Both together: the nose tells small angles, and the eyes large ones.
+        self.sine.atan2(self.cosine)
     }
 
     /// How directly the face looks at the camera: the cosine of the angle by which the head is turned to a side.
     pub fn frontal(&self) -> f64 {
-        // Both together: the nose tells small angles, and the eyes large ones.
-        let length = self.sine.hypot(self.cosine);
-        if length > 0.0 { self.cosine / length } else { 0.0 }
+        self.yaw().cos()
     }
 }
 
@@ -67,8 +71,9 @@ mod tests {
     proptest! {
         #[test]
         fn frontal_is_the_cosine_of_the_angle_to_the_side(yaw in -90.0..90.0, roll in -40.0..40.0, side in 10.0..200.0) {
-            let frontal = Shape::new(&head(yaw, roll, side)).unwrap().frontal();
-            prop_assert!((frontal - yaw.to_radians().cos()).abs() < 1e-3, "{frontal} at {yaw}");
+            let shape = Shape::new(&head(yaw, roll, side)).unwrap();
+            prop_assert!((shape.frontal() - yaw.to_radians().cos()).abs() < 1e-3, "{} at {}", shape.frontal(), yaw);
+            prop_assert!((shape.yaw() - yaw.to_radians()).abs() < 1e-3, "{} at {}", shape.yaw(), yaw);
         }
     }
 

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::CameraModel;
 use super::face_size::{Measured, PositionMethod, measure};
 use super::pose::Shape;
+use super::{CameraModel, FaceFrame};
 use crate::attributes::FaceAttributes;
 use crate::faces::FaceId;
 
@@ -22,6 +22,8 @@ pub struct FaceView {
     pub direction: Option<[f64; 3]>,
     /// How far away the face is along the direction.
     pub range: Option<Range>,
+    /// Its coordinate frame.
+    pub frame: Option<FaceFrame>,
 }
 
 /// An estimated distance.
@@ -62,7 +64,10 @@ impl Viewer {
         let direction = camera.and_then(|camera| camera.ray(face.roi.center()));
         let measured = camera.and_then(|camera| measure(camera, &face.roi, face.landmarks.as_ref()));
         let range = measured.map(|measured| self.filter(face.id, measured, time));
-        FaceView { frontal, direction, range }
+        let frame = camera
+            .zip(range)
+            .and_then(|(camera, range)| FaceFrame::new(camera, &face.roi, face.landmarks.as_ref(), range.meters));
+        FaceView { frontal, direction, range, frame }
     }
 
     fn filter(&mut self, id: FaceId, measured: Measured, time: Duration) -> Range {
