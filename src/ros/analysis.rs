@@ -12,12 +12,14 @@ use face_attributes::faces::FaceIds;
 use face_attributes::panics::catch_panic;
 use face_attributes::pipeline::Pipeline;
 use face_attributes::runtime::NamedThread;
+use face_attributes::view::Viewer;
 use r2r::ServiceRequest;
 use r2r::face_attributes::msg::FaceAttributesArray;
 use r2r::face_attributes::srv::AnalyzeImage::{Request, Response, Service};
 use r2r::sensor_msgs::msg::Image;
 use tokio::sync::oneshot;
 
+use crate::camera::Calibrations;
 use crate::input::{Received, frame_of};
 use crate::output::faces_message;
 use crate::parameters::SharedParameters;
@@ -40,6 +42,8 @@ pub struct Analysis {
 struct Job {
     request: AnalysisRequest,
     next_image: Option<Arc<Received>>,
+    /// Those of the camera, for an image with its frame and size.
+    calibrations: Calibrations,
 }
 
 impl Analysis {
@@ -56,14 +60,19 @@ impl Analysis {
 
     /// Answers the request in the background: for its own image, else for the next one, whose sender ends when its camera is
     /// stopped. To be called within tokio's runtime.
-    pub fn answer(&self, request: AnalysisRequest, next_image: oneshot::Receiver<Arc<Received>>) {
+    pub fn answer(
+        &self,
+        request: AnalysisRequest,
+        next_image: oneshot::Receiver<Arc<Received>>,
+        calibrations: Calibrations,
+    ) {
         let jobs = self.jobs.clone();
         if has_image(&request.message) {
-            return enqueue(&jobs, Job { request, next_image: None });
+            return enqueue(&jobs, Job { request, next_image: None, calibrations });
         }
         tokio::spawn(async move {
             match next_image.await {
-                Ok(received) => enqueue(&jobs, Job { request, next_image: Some(received) }),
+                Ok(received) => enqueue(&jobs, Job { request, next_image: Some(received), calibrations }),
                 Err(_) => refuse(request, "the node was deactivated before an image arrived"),
             }
         });
@@ -113,9 +122,9 @@ struct Worker {
 impl Worker {
     fn run(mut self, jobs: &Receiver<Job>) {
         yield_to_others("analysis");
-        while let Ok(Job { request, next_image }) = jobs.recv() {
+        while let Ok(Job { request, next_image, calibrations }) = jobs.recv() {
             let image = next_image.as_ref().map_or(&request.message.image, |received| &received.image);
-            let response = match catch_panic(|| self.analyze(image)) {
+            let response = match catch_panic(|| self.analyze(image, &calibrations)) {
                 Ok(Ok(faces)) => Response { success: true, message: String::new(), faces },
                 Ok(Err(error)) => failure(format!("{error:#}")),
                 Err(panic) => failure(panic),
@@ -124,7 +133,7 @@ impl Worker {
         }
     }
 
-    fn analyze(&mut self, image: &Image) -> anyhow::Result<FaceAttributesArray> {
+    fn analyze(&mut self, image: &Image, calibrations: &Calibrations) -> anyhow::Result<FaceAttributesArray> {
         let frame = frame_of(image)?;
         let parameters = self.parameters.get();
         let mut pipeline = match self.pipeline.take() {
@@ -141,6 +150,8 @@ impl Worker {
         if let Some(failure) = scene.failures.first() {
             anyhow::bail!("{failure}");
         }
-        Ok(faces_message(image.header.clone(), &scene))
+        let camera = calibrations.model(&image.header.frame_id, frame.width(), frame.height());
+        let views = Viewer::default().look(&scene.faces, scene.time, camera.as_deref());
+        Ok(faces_message(image.header.clone(), &scene, &views))
     }
 }

@@ -13,10 +13,11 @@ use r2r::Node;
 use tokio::sync::oneshot;
 
 use crate::analysis::{Analysis, AnalysisRequest, refuse};
-use crate::camera::{Camera, CameraIdentity, CameraTopics};
+use crate::camera::{Calibrations, Camera, CameraIdentity, CameraTopics};
 use crate::lifecycle::{Managed, State, TransitionError};
 use crate::memory;
 use crate::names::Names;
+use crate::output::SharedOutputs;
 use crate::parameters::SharedParameters;
 use crate::spinner::Spinner;
 
@@ -129,7 +130,7 @@ impl FaceNode {
             let message = format!("there is no camera '{name}'; there are: {}", parameters.cameras.join(", "));
             return refuse(request, &message);
         };
-        let next_image = camera.next_image();
+        let (next_image, calibrations) = (camera.next_image(), camera.calibrations().clone());
         if loaded.analysis.is_none() {
             match Analysis::start(&loaded.classifiers, self.still_ids.clone(), &self.parameters) {
                 Ok(started) => loaded.analysis = Some(started),
@@ -137,7 +138,7 @@ impl FaceNode {
             }
         }
         if let Some(analysis) = &loaded.analysis {
-            analysis.answer(request, next_image);
+            analysis.answer(request, next_image, calibrations);
         }
     }
 
@@ -150,7 +151,11 @@ impl FaceNode {
         };
         while self.identities.len() < topics.len() {
             let number = u16::try_from(self.identities.len()).context("cameras: too many")?;
-            self.identities.push(CameraIdentity { ids: FaceIds::of_camera(number), counters: Arc::default() });
+            self.identities.push(CameraIdentity {
+                ids: FaceIds::of_camera(number),
+                counters: Arc::default(),
+                calibrations: Calibrations::default(),
+            });
         }
         let identities = self.identities.clone();
         let values = values_at_configure(&parameters);
@@ -164,9 +169,11 @@ impl FaceNode {
         };
         // Not in this thread, which answers the services meanwhile.
         let (classifiers, mut cameras) = in_thread("configure", load).await??;
-        let shared = Arc::clone(&classifiers);
+        let networks = Arc::clone(&classifiers);
+        let (node_thread, names) = (self.spinner.node_thread(), self.names.clone());
         let create = move |node: &mut Node| {
-            cameras.iter_mut().try_for_each(|camera| camera.create_outputs(node, &shared))?;
+            let shared = SharedOutputs::create(node, node_thread, &names)?;
+            cameras.iter_mut().try_for_each(|camera| camera.create_outputs(node, &networks, &shared))?;
             anyhow::Ok(cameras)
         };
         let cameras = self.spinner.call(create).await??;

@@ -1,5 +1,8 @@
 //! The full names of topics, as rcl resolves them. r2r does not tell them.
 
+#[cfg(any(feature = "hri_msgs", feature = "tf2_msgs"))]
+use face_attributes::parameters::NODE_NAME;
+
 use crate::arguments::Remap;
 
 /// Resolves the names of one node.
@@ -32,6 +35,17 @@ impl Names {
     pub fn remapped(&self, name: &str) -> Option<String> {
         let resolved = self.topic(name);
         (resolved != self.expand(name)).then_some(resolved)
+    }
+
+    /// What ids begin with on topics that the nodes of a robot share: the namespace, and the node's name where it is another one than
+    /// it is called by itself. Empty for a node that is started without names.
+    #[cfg(any(feature = "hri_msgs", feature = "tf2_msgs"))]
+    pub fn id_prefix(&self) -> String {
+        let node = (self.node != NODE_NAME).then_some(&self.node[..]);
+        let parts = self.namespace.split('/').chain(node).filter(|part| !part.is_empty());
+        let prefix: String = parts.flat_map(|part| [part, "_"]).collect();
+        // REP-155: an id begins with a letter.
+        prefix.trim_start_matches('_').to_owned()
     }
 
     /// The full name before it is remapped.
@@ -83,6 +97,17 @@ mod tests {
         assert_eq!(own.topic("~/faces"), "/people");
         assert_eq!(own.topic("x"), "/y");
         assert_eq!((own.remapped("x"), own.remapped("z")), (Some("/y".to_owned()), None));
+    }
+
+    #[test]
+    #[cfg(any(feature = "hri_msgs", feature = "tf2_msgs"))]
+    fn ids_tell_of_nodes_that_have_names() {
+        let prefix =
+            |namespace: &str, node: &str| Names::new(namespace.to_owned(), node.to_owned(), Vec::new()).id_prefix();
+        assert_eq!(prefix("/", "face_attributes"), "");
+        assert_eq!(prefix("/robot/head", "face_attributes"), "robot_head_");
+        assert_eq!(prefix("/robot", "people"), "robot_people_");
+        assert_eq!(prefix("/_a", "_b"), "a__b_");
     }
 
     #[test]

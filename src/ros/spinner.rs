@@ -90,14 +90,19 @@ impl NodeThread {
         work: impl FnOnce(&mut Node) -> T + Send + 'static,
     ) -> anyhow::Result<T> {
         let (sender, result) = oneshot::channel();
-        self.pending.fetch_add(1, Ordering::Release);
-        let request: Request = Box::new(move |node| {
+        self.post(move |node| {
             // Nobody waits any more where this fails.
             let _ = sender.send(work(node));
         });
-        let ended = || anyhow!("the thread ros_spin has ended");
-        self.requests.send(request).map_err(|_| ended())?;
-        result.await.map_err(|_| ended())
+        result.await.map_err(|_| anyhow!("the thread ros_spin has ended"))
+    }
+
+    /// Lets the spinning thread do `work` with the node, soon and in the order of the calls. Once the thread has ended, nothing is
+    /// done: the node's topics end with it.
+    pub fn post(&self, work: impl FnOnce(&mut Node) + Send + 'static) {
+        self.pending.fetch_add(1, Ordering::Release);
+        let request: Request = Box::new(work);
+        let _ = self.requests.send(request);
     }
 }
 

@@ -141,9 +141,12 @@ impl CameraModel {
     }
 }
 
+/// Makes a lens of its coefficients.
+type Lens = fn(&[f64]) -> Distortion;
+
 /// The lens of a model's name. Simulators give no name where they do not distort.
 fn distortion(model: &str, d: &[f64]) -> Result<Distortion, CalibrationError> {
-    let (lens, counts): (fn(&[f64]) -> Distortion, &[usize]) = match model {
+    let (lens, counts): (Lens, &[usize]) = match model {
         "plumb_bob" => (rational, &[0, 4, 5]),
         "rational_polynomial" => (rational, &[8, 12, 14]),
         "equidistant" | "fisheye" => (|d| Distortion::Equidistant(Equidistant::new(d)), &[4]),

@@ -1,5 +1,6 @@
 //! One camera: its pipeline and its outputs, and while it works its subscription and its threads.
 
+mod calibrations;
 mod worker;
 
 use std::sync::Arc;
@@ -20,9 +21,11 @@ use tokio::time::timeout;
 
 use crate::input::{Received, forward_newest, image_qos};
 use crate::names::{Names, sibling};
-use crate::output::create_outputs;
+use crate::output::{SharedOutputs, create_outputs};
 use crate::parameters::SharedParameters;
 use crate::spinner::Spinner;
+pub use calibrations::Calibrations;
+use calibrations::Listening;
 use worker::{NextImage, Work, Worker};
 
 /// Where a camera's images come from and where its outputs go. The names are full ones.
@@ -60,12 +63,14 @@ impl CameraTopics {
 }
 
 /// What a camera keeps over several lives.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct CameraIdentity {
     /// The ids of its faces.
     pub ids: FaceIds,
     /// The counts of its images.
     pub counters: Arc<Counters>,
+    /// What it publishes of its lens.
+    pub calibrations: Calibrations,
 }
 
 /// A camera of the node. It is idle until [`Camera::start`].
@@ -93,6 +98,7 @@ struct Threads {
     inference: NamedThread<Work>,
     inference_alive: oneshot::Receiver<()>,
     has_inference_ended: bool,
+    listening: Listening,
 }
 
 impl Camera {
@@ -114,7 +120,7 @@ impl Camera {
             identity,
             parameters: parameters.clone(),
             next_image: NextImage::default(),
-            state: State::Idle(Box::new(Work { pipeline, outputs: Vec::new(), last_header: None })),
+            state: State::Idle(Box::new(Work::new(pipeline))),
         })
     }
 
@@ -122,9 +128,14 @@ impl Camera {
     ///
     /// # Errors
     /// Where a topic cannot be created.
-    pub fn create_outputs(&mut self, node: &mut Node, classifiers: &Arc<Classifiers>) -> anyhow::Result<()> {
+    pub fn create_outputs(
+        &mut self,
+        node: &mut Node,
+        classifiers: &Arc<Classifiers>,
+        shared: &SharedOutputs,
+    ) -> anyhow::Result<()> {
         if let State::Idle(work) = &mut self.state {
-            work.outputs = create_outputs(node, &self.topics.output_prefix, classifiers)?;
+            work.outputs = create_outputs(node, &self.topics.output_prefix, classifiers, shared)?;
         }
         Ok(())
     }
@@ -132,6 +143,11 @@ impl Camera {
     /// Where the images come from and the outputs go.
     pub fn topics(&self) -> &CameraTopics {
         &self.topics
+    }
+
+    /// What the camera publishes of its lens.
+    pub fn calibrations(&self) -> &Calibrations {
+        &self.identity.calibrations
     }
 
     /// The next image that arrives. The sender ends without one when the camera is stopped before.
@@ -153,6 +169,9 @@ impl Camera {
         let subscription = spinner.call(move |node| node.subscribe::<Image>(&topic, qos)).await?;
         let subscription = subscription.with_context(|| format!("cannot subscribe to {}", self.topics.image))?;
 
+        let listening = self.identity.calibrations.listen(&self.topics.camera_info, spinner).await;
+        let listening = listening.with_context(|| format!("cannot subscribe to {}", self.topics.camera_info))?;
+
         let images = Arc::new(Mailbox::new());
         let forwarding = tokio::spawn({
             let (images, counters) = (Arc::clone(&images), Arc::clone(&self.identity.counters));
@@ -166,6 +185,7 @@ impl Camera {
             counters: Arc::clone(&self.identity.counters),
             parameters: self.parameters.clone(),
             next_image: self.next_image.clone(),
+            calibrations: self.identity.calibrations.clone(),
             work: *work,
         };
         let (sender, inference_alive) = oneshot::channel();
@@ -174,8 +194,14 @@ impl Camera {
             let _alive: oneshot::Sender<()> = sender;
             worker.run()
         })?;
-        self.state =
-            State::Working(Threads { images, forwarding, inference, inference_alive, has_inference_ended: false });
+        self.state = State::Working(Threads {
+            images,
+            forwarding,
+            inference,
+            inference_alive,
+            has_inference_ended: false,
+            listening,
+        });
         Ok(())
     }
 
@@ -231,6 +257,7 @@ impl Threads {
     async fn join(mut self, patience: Duration) -> anyhow::Result<Work> {
         self.images.close();
         self.forwarding.abort();
+        self.listening.stop().await;
         if !self.has_inference_ended && timeout(patience, &mut self.inference_alive).await.is_err() {
             anyhow::bail!("stopping in the middle of an image, which takes longer than {} s", patience.as_secs());
         }
@@ -302,13 +329,10 @@ mod tests {
         let parameters = SharedParameters::new(Parameters::default(), false);
         let snapshot = parameters.get();
         let classifiers = Arc::new(Classifiers::load(&snapshot.pipeline.attributes).unwrap());
-        let mut load = |number, name: &str| {
-            let identity = CameraIdentity { ids: FaceIds::of_camera(number), counters: Arc::default() };
-            let mut camera =
-                Camera::load(CameraTopics::named(name, &names), identity, &classifiers, &snapshot, &parameters)
-                    .unwrap();
-            camera.create_outputs(&mut node, &classifiers).unwrap();
-            camera
+        let load = |number, name: &str| {
+            let (ids, counters) = (FaceIds::of_camera(number), Arc::default());
+            let identity = CameraIdentity { ids, counters, calibrations: Calibrations::default() };
+            Camera::load(CameraTopics::named(name, &names), identity, &classifiers, &snapshot, &parameters).unwrap()
         };
         let (mut front, mut rear) = (load(0, "front"), load(1, "rear"));
         let reliable = QosProfile::default();
@@ -317,6 +341,15 @@ mod tests {
         let mut of_front = node.subscribe("~/front/faces", reliable.clone()).unwrap();
         let mut of_rear = node.subscribe("~/rear/faces", reliable).unwrap();
         let spinner = Spinner::start(node, |_| ()).unwrap();
+        let node_thread = spinner.node_thread();
+        let create = move |node: &mut Node| {
+            let shared = SharedOutputs::create(node, node_thread, &names).unwrap();
+            for camera in [&mut front, &mut rear] {
+                camera.create_outputs(node, &classifiers, &shared).unwrap();
+            }
+            (front, rear)
+        };
+        let (mut front, mut rear) = spinner.call(create).await.unwrap();
         front.start(&spinner).await.unwrap();
         rear.start(&spinner).await.unwrap();
         assert_eq!(id_of_face(&to_front, &mut of_front).await, "face1");

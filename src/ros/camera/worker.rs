@@ -6,10 +6,12 @@ use std::time::Instant;
 use face_attributes::parameters::Parameters;
 use face_attributes::pipeline::Pipeline;
 use face_attributes::runtime::{Counters, Mailbox, Throttle};
+use face_attributes::view::Viewer;
 use r2r::builtin_interfaces::msg::Time;
 use r2r::std_msgs::msg::Header;
 use tokio::sync::oneshot;
 
+use super::Calibrations;
 use crate::input::{Received, frame_of};
 use crate::output::{Observation, Output};
 use crate::parameters::SharedParameters;
@@ -18,11 +20,18 @@ use crate::parameters::SharedParameters;
 pub struct Work {
     pub pipeline: Pipeline,
     pub outputs: Vec<Box<dyn Output>>,
+    /// Where the faces are.
+    viewer: Viewer,
     /// That of the last image.
-    pub last_header: Option<Header>,
+    last_header: Option<Header>,
 }
 
 impl Work {
+    /// Without outputs.
+    pub fn new(pipeline: Pipeline) -> Self {
+        Self { pipeline, outputs: Vec::new(), viewer: Viewer::default(), last_header: None }
+    }
+
     /// Says on each output that nobody is there, at the time `now`.
     pub fn publish_nobody(&mut self, now: Time) {
         let header = Header { stamp: now, ..self.last_header.clone().unwrap_or_default() };
@@ -67,6 +76,7 @@ pub struct Worker {
     pub counters: Arc<Counters>,
     pub parameters: SharedParameters,
     pub next_image: NextImage,
+    pub calibrations: Calibrations,
     pub work: Work,
 }
 
@@ -101,12 +111,17 @@ impl Worker {
 
     /// Publishes what is in an image; the faults are those of single answers and outputs.
     fn process(&mut self, received: Arc<Received>) -> anyhow::Result<Vec<String>> {
-        let Work { pipeline, outputs, .. } = &mut self.work;
+        let Work { pipeline, outputs, viewer, .. } = &mut self.work;
         let frame = frame_of(&received.image)?;
         // One snapshot for the whole image, whatever is set meanwhile.
         let parameters = self.parameters.get();
         let mut faults = Vec::new();
         let wanted: Vec<bool> = outputs.iter().map(|output| is_wanted(&**output, &parameters, &mut faults)).collect();
+        for (output, _) in outputs.iter_mut().zip(&wanted).filter(|(_, is_wanted)| !**is_wanted) {
+            if let Err(error) = output.rest(&received.image.header) {
+                faults.push(format!("cannot end what nobody wants of {}: {error:#}", output.topic()));
+            }
+        }
         // What nobody listens to is not worth the CPU time of a robot.
         if !wanted.contains(&true) {
             return Ok(faults);
@@ -117,7 +132,9 @@ impl Worker {
         let scene = pipeline.process(&frame, received.time)?;
         self.counters.add_failed_answers(scene.failures.len() as u64);
         faults.extend(scene.failures.iter().map(ToString::to_string));
-        let observation = Observation { received: Arc::clone(&received), scene: Arc::new(scene), parameters };
+        let camera = self.calibrations.model(&received.image.header.frame_id, frame.width(), frame.height());
+        let views = viewer.look(&scene.faces, scene.time, camera.as_deref()).into();
+        let observation = Observation { received: Arc::clone(&received), scene: Arc::new(scene), views, parameters };
         for (output, _) in outputs.iter_mut().zip(wanted).filter(|(_, is_wanted)| *is_wanted) {
             if let Err(error) = output.publish(&observation) {
                 faults.push(format!("cannot publish {}: {error:#}", output.topic()));

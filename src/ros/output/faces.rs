@@ -6,6 +6,7 @@ use face_attributes::attributes::{Attribute, Emotion, Estimate, FaceAttributes, 
 use face_attributes::faces::{BoundingBox, Landmarks};
 use face_attributes::parameters::Parameters;
 use face_attributes::pipeline::Scene;
+use face_attributes::view::{FaceView, PositionMethod};
 use r2r::face_attributes::msg;
 use r2r::geometry_msgs::msg::{Point, Vector3};
 use r2r::sensor_msgs::msg::RegionOfInterest;
@@ -40,7 +41,7 @@ impl Output for FacesOutput {
 
     fn publish(&mut self, observation: &Observation) -> anyhow::Result<()> {
         let header = observation.received.image.header.clone();
-        Ok(self.publisher.publish(&faces_message(header, &observation.scene))?)
+        Ok(self.publisher.publish(&faces_message(header, &observation.scene, &observation.views))?)
     }
 
     fn publish_nobody(&mut self, header: &Header) -> anyhow::Result<()> {
@@ -53,13 +54,16 @@ impl Output for FacesOutput {
 }
 
 /// The message for the faces of one image.
-pub fn faces_message(header: Header, scene: &Scene) -> msg::FaceAttributesArray {
-    msg::FaceAttributesArray { header, faces: scene.faces.iter().map(|face| face_message(face, scene.time)).collect() }
+pub fn faces_message(header: Header, scene: &Scene, views: &[FaceView]) -> msg::FaceAttributesArray {
+    let faces = scene.faces.iter().zip(views).map(|(face, view)| face_message(face, view, scene.time)).collect();
+    msg::FaceAttributesArray { header, faces }
 }
 
-fn face_message(face: &FaceAttributes, time: Duration) -> msg::FaceAttributes {
+fn face_message(face: &FaceAttributes, view: &FaceView, time: Duration) -> msg::FaceAttributes {
     let landmarks = face.landmarks.map(|Landmarks(points)| points.to_vec()).unwrap_or_default();
     let (landmarks_x, landmarks_y) = landmarks.into_iter().unzip();
+    let [x, y, z] = view.direction.unwrap_or([f64::NAN; 3]);
+    let position = view.position().unwrap_or([f64::NAN; 3]);
     msg::FaceAttributes {
         id: face.id.to_string(),
         roi: roi_message(face.roi),
@@ -68,15 +72,24 @@ fn face_message(face: &FaceAttributes, time: Duration) -> msg::FaceAttributes {
         confidence: face.confidence,
         landmarks_x,
         landmarks_y,
-        frontal: f32::NAN,
-        direction: Vector3 { x: f64::NAN, y: f64::NAN, z: f64::NAN },
-        position_method: msg::FaceAttributes::NONE as u8,
-        position: Point { x: f64::NAN, y: f64::NAN, z: f64::NAN },
-        position_error: f32::NAN,
+        frontal: view.frontal.map_or(f32::NAN, |frontal| frontal as f32),
+        direction: Vector3 { x, y, z },
+        position_method: position_method(view),
+        position: Point { x: position[0], y: position[1], z: position[2] },
+        position_error: view.position().and(view.range).map_or(f32::NAN, |range| range.error as f32),
         emotion: face.emotion.as_ref().map_or_else(no_emotion, emotion_message),
         gender: face.gender.as_ref().map_or_else(no_gender, gender_message),
         raw_emotion: face.raw.emotion.as_ref().map_or_else(no_emotion, emotion_message),
         raw_gender: face.raw.gender.as_ref().map_or_else(no_gender, gender_message),
+    }
+}
+
+fn position_method(view: &FaceView) -> u8 {
+    use msg::FaceAttributes as M;
+    match view.position().and(view.range).map(|range| range.method) {
+        Some(PositionMethod::Landmarks) => M::LANDMARKS as u8,
+        Some(PositionMethod::Box) => M::BOX as u8,
+        None => M::NONE as u8,
     }
 }
 

@@ -140,7 +140,7 @@ impl Worker {
     }
 
     fn process(&mut self, observation: &Observation) -> anyhow::Result<()> {
-        let Observation { received, scene, parameters } = observation;
+        let Observation { received, scene, parameters, .. } = observation;
         let frame = frame_of(&received.image)?;
         let gray = frame.to_gray()?;
         let mut explained: Vec<(&FaceAttributes, Vec<Explanation>)> = Vec::new();

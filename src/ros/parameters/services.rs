@@ -146,7 +146,8 @@ mod tests {
         assert_eq!(names(&["gender"], 0), gender);
         assert_eq!(names(&["gender.margin"], 1), ["gender.margin"]);
         assert!(names(&["gend", "margin"], 0).is_empty());
-        assert_eq!(list(&[], 0).prefixes, ["image", "detector", "search", "tracking", "emotion", "gender", "saliency"]);
+        let prefixes = ["image", "detector", "search", "tracking", "emotion", "gender", "saliency", "outputs"];
+        assert_eq!(list(&[], 0).prefixes, prefixes);
     }
 
     #[test]
