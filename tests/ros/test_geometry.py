@@ -6,6 +6,7 @@ import time
 import numpy as np
 import pytest
 import rclpy.qos
+from lifecycle_msgs.srv import ChangeState
 from sensor_msgs.msg import CameraInfo
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import Marker, MarkerArray
@@ -115,6 +116,32 @@ def test_a_wrong_calibration_is_said_once_with_the_reason(node, client, infos, p
     infos.publish(camera_info(image, k=[0.0] * 9))
     assert "not calibrated" in node.wait_for_line("K[0] is 0")
     assert math.isnan(client.ask(image).faces[0].direction.x)
+
+
+def change(client, label):
+    request = ChangeState.Request()
+    request.transition.label = label
+    assert client.call(ChangeState, "change_state", request).success
+
+
+@pytest.mark.parametrize("is_calibrated", [False, True])
+def test_one_subscription_to_the_calibration_is_left_after_many_lives(client, infos, portrait, is_calibrated):
+    for _ in range(4):
+        change(client, "deactivate")
+        change(client, "activate")
+        if is_calibrated:
+            ask_until(client, infos, portrait, has_direction)
+    # r2r ends a subscription with its next message.
+    image = image_message(portrait, "bgr8")
+
+    def is_one_left():
+        if is_calibrated:
+            infos.publish(camera_info(image))
+        client.executor.spin_once(timeout_sec=0.1)
+        return client.node.count_subscribers("/camera_info") == 1
+
+    client.spin_until(is_one_left)
+    ask_until(client, infos, portrait, has_direction)
 
 
 def test_transforms_are_published_on_request(start_node, make_client, portrait):
