@@ -23,6 +23,14 @@ pub struct Calibration {
     pub roi: Region,
 }
 
+impl Calibration {
+    /// Whether it is for images of the same size and part as another one, so that the newer one counts.
+    pub fn is_of_same_images(&self, other: &Self) -> bool {
+        let part = |of: &Self| (of.width, of.height, of.binning_x, of.binning_y, of.roi);
+        part(self) == part(other)
+    }
+}
+
 /// A part of an image, in pixels.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Region {

@@ -109,6 +109,8 @@ def test_a_calibration_that_does_not_fit_is_not_used_and_said(node, client, info
 
 
 def test_a_wrong_calibration_is_said_once_with_the_reason(node, client, infos, portrait):
+    # From here on, the node hears the calibrations.
+    ask_until(client, infos, portrait, has_direction)
     image = image_message(portrait, "bgr8")
     infos.publish(camera_info(image, distortion_model="spherical"))
     line = node.wait_for_line("spherical")

@@ -66,11 +66,15 @@ impl Calibrations {
         let frame_id = message.header.frame_id.clone();
         let calibration = calibration(message);
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_known = |published: &Published| published.frame_id == frame_id && published.calibration == calibration;
-        if let Some(position) = known.calibrations.iter().position(is_known) {
+        let is_of_same_images = |published: &Published| {
+            published.frame_id == frame_id && published.calibration.is_of_same_images(&calibration)
+        };
+        if let Some(position) = known.calibrations.iter().position(is_of_same_images) {
             let published = known.calibrations.remove(position);
-            known.calibrations.push(published);
-            return;
+            if published.calibration == calibration {
+                known.calibrations.push(published);
+                return;
+            }
         }
         let model = match CameraModel::new(&calibration) {
             Ok(model) => {
@@ -214,8 +218,10 @@ mod tests {
     }
 
     #[test]
-    fn a_camera_that_is_not_calibrated_gives_no_model() {
+    fn a_camera_that_is_not_calibrated_any_more_gives_no_model() {
         let calibrations = Calibrations::default();
+        calibrations.take(message("optical", 640, 500.0));
+        assert!(calibrations.model("optical", 640, 480).is_some());
         calibrations.take(message("optical", 640, 0.0));
         assert!(calibrations.model("optical", 640, 480).is_none());
     }
