@@ -25,10 +25,11 @@ def face_attributes_node(processes, *arguments, **options):
         executable="face_attributes_node",
         name="face_attributes",
         ros_arguments=["--params-file", LaunchConfiguration("params_file"), *arguments],
-        # Fast DDS loses large images with its defaults. A profile that the user has set is kept.
+        # Fast DDS loses large images with its defaults. With this profile it loses fewer, whatever the camera has. A profile that
+        # the user has set is kept.
         additional_env={
             "FASTRTPS_DEFAULT_PROFILES_FILE": EnvironmentVariable(
-                "FASTRTPS_DEFAULT_PROFILES_FILE", default_value=PathJoinSubstitution([*config, "fast_dds.xml"])
+                "FASTRTPS_DEFAULT_PROFILES_FILE", default_value=PathJoinSubstitution([*config, "fast_dds_node.xml"])
             )
         },
         output="screen",

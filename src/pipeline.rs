@@ -1,7 +1,7 @@
 //! The way of a frame: grey, faces with their ids, crops, attributes.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use opencv::core::Mat;
 
@@ -31,6 +31,19 @@ pub struct Scene {
     pub faces: Vec<FaceAttributes>,
     /// Why attributes are missing that should be there.
     pub failures: Vec<ClassifyError>,
+    /// How long each stage took.
+    pub times: StageTimes,
+}
+
+/// How long the stages of one frame took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StageTimes {
+    /// The conversion to grey.
+    pub gray: Duration,
+    /// Finding and following faces.
+    pub find: Duration,
+    /// Classifying all faces.
+    pub classify: Duration,
 }
 
 /// Why the pipeline cannot be built.
@@ -102,10 +115,15 @@ impl Pipeline {
     /// # Errors
     /// [`ProcessError`] where OpenCV or the search network fail on this frame.
     pub fn process(&mut self, frame: &Frame, time: Duration) -> Result<Scene, ProcessError> {
+        let mut clock = StageClock::start();
         let gray = frame.to_gray()?;
+        let gray_time = clock.lap();
         let found = self.finder.find(frame, &gray, time, &self.parameters.faces)?;
         self.people.forget(time, self.parameters.faces.tracking.max_age());
-        self.describe(&gray, found, time)
+        let find_time = clock.lap();
+        let mut scene = self.describe(&gray, found, time)?;
+        scene.times = StageTimes { gray: gray_time, find: find_time, classify: clock.lap() };
+        Ok(scene)
     }
 
     /// What is in a still picture. It is searched more finely than a frame, and has nothing to do with other pictures.
@@ -131,12 +149,29 @@ impl Pipeline {
             };
             faces.push(self.people.describe(face, time, raw, worth, attributes));
         }
-        Ok(Scene { time, faces, failures })
+        Ok(Scene { time, faces, failures, times: StageTimes::default() })
     }
 
     /// Begins another recording: ends all tracks, and names new faces by `ids`.
     pub fn begin_recording(&mut self, ids: FaceIds) {
         self.finder.begin_recording(ids);
         self.people.clear();
+    }
+}
+
+/// Measures stages that follow each other.
+struct StageClock {
+    begin: Instant,
+}
+
+impl StageClock {
+    fn start() -> Self {
+        Self { begin: Instant::now() }
+    }
+
+    /// Time since the last lap.
+    fn lap(&mut self) -> Duration {
+        let now = Instant::now();
+        now - std::mem::replace(&mut self.begin, now)
     }
 }

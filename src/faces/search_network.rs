@@ -104,6 +104,9 @@ impl fmt::Debug for SearchNetwork {
 }
 
 impl SearchNetwork {
+    /// The ONNX file of the network that is built in.
+    pub const BUILT_IN: &'static [u8] = BUILT_IN;
+
     /// The network in the file at `path`, or the one that is built in where `path` is `None`.
     ///
     /// # Errors

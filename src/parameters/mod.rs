@@ -64,6 +64,10 @@ impl Default for Parameters {
 pub struct ImageParameters {
     /// DDS reliability of the subscription.
     pub reliability: Reliability,
+    /// Which topic is subscribed to.
+    pub transport: Transport,
+    /// Largest number of images per second that are processed; 0 for all.
+    pub max_rate_hz: f64,
 }
 
 /// What the node publishes on the topics of others. The command line ignores these parameters.
@@ -87,14 +91,32 @@ impl Default for OutputParameters {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are those of DDS")]
 pub enum Reliability {
+    /// Reliable where every publisher of the topic is, else best effort.
     #[default]
+    Auto,
     BestEffort,
     Reliable,
 }
 
 impl Reliability {
+    /// All with their names, the default first.
+    pub const NAMES: [(Self, &'static str); 3] =
+        [(Self::Auto, "auto"), (Self::BestEffort, "best_effort"), (Self::Reliable, "reliable")];
+}
+
+/// How a camera sends its images, as image_transport names it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Transport {
+    /// `sensor_msgs/Image` on the topic itself.
+    #[default]
+    Raw,
+    /// `sensor_msgs/CompressedImage` on the topic `compressed` below it.
+    Compressed,
+}
+
+impl Transport {
     /// Both with their names, the default first.
-    pub const NAMES: [(Self, &'static str); 2] = [(Self::BestEffort, "best_effort"), (Self::Reliable, "reliable")];
+    pub const NAMES: [(Self, &'static str); 2] = [(Self::Raw, "raw"), (Self::Compressed, "compressed")];
 }
 
 impl Parameters {
@@ -125,7 +147,7 @@ mod tests {
 
     #[test]
     fn each_parameter_is_described_and_its_default_is_valid() {
-        assert_eq!(TABLE.len(), 33);
+        assert_eq!(TABLE.len(), 35);
         assert_eq!(TABLE[2].name, "image.reliability");
         for definition in &TABLE {
             assert!(!definition.description.is_empty(), "{}", definition.name);
@@ -190,7 +212,7 @@ mod tests {
             ("detector.threads", Value::Integer(99), "parameter 'detector.threads' takes 1 to 64, got 99"),
             ("detector.cascade", Value::Other("[1, 2]".to_owned()), "is of type string, got [1, 2]"),
             ("emotion.model", Value::from("a\0b"), "'emotion.model' takes no text with a zero byte, got \"a\\0b\""),
-            ("image.reliability", Value::from("maybe"), "one of best_effort, reliable, got \"maybe\""),
+            ("image.reliability", Value::from("maybe"), "one of auto, best_effort, reliable, got \"maybe\""),
             ("saliency.method", Value::from("lrp"), "one of guided, gradient, grad-cam, got \"lrp\""),
             ("saliency.target", Value::from("glad"), "one of predicted, angry, disgust,"),
             ("cameras", Value::from("front"), "parameter 'cameras' is of type string_array, got \"front\""),

@@ -1,7 +1,7 @@
 //! The list of all parameters.
 
 use super::target::is_name;
-use super::{Definition, Field, Mutability, Reliability};
+use super::{Definition, Field, Mutability, Reliability, Transport};
 use crate::saliency::{Method, SaliencyTarget};
 
 /// Accessors of a field of plain type.
@@ -58,7 +58,7 @@ const TIME_CONSTANT: &str = "Time constant in seconds of the filter over the ans
                              slower; 0 gives the answer for each image alone.";
 
 /// Every parameter.
-pub static TABLE: [Definition; 33] = [
+pub static TABLE: [Definition; 35] = [
     at_configure(
         "cameras",
         Field::Strings {
@@ -78,7 +78,18 @@ pub static TABLE: [Definition; 33] = [
         "image.reliability",
         field!(choice Reliability, image.reliability),
         "Reliability asked of the camera: best_effort is QoS compatible with every camera, reliable only with those that \
-         publish reliably.",
+         publish reliably; auto is reliable where every publisher of the topic is, and follows them when they change.",
+    ),
+    live(
+        "image.transport",
+        field!(choice Transport, image.transport),
+        "How the images come: raw on the topic image, or compressed (JPEG or PNG) on the topic image/compressed.",
+    ),
+    live(
+        "image.max_rate_hz",
+        field!(double(0.0, 240.0), image.max_rate_hz),
+        "Largest number of images per second that are processed, by the times at which they were taken; 0 for all. The others are \
+         dropped before they are decoded.",
     ),
     at_configure(
         "detector.cascade",

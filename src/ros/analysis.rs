@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use anyhow::Context as _;
 use face_attributes::attributes::Classifiers;
 use face_attributes::faces::FaceIds;
+use face_attributes::frame::Frame;
 use face_attributes::panics::catch_panic;
 use face_attributes::pipeline::Pipeline;
 use face_attributes::runtime::NamedThread;
@@ -16,11 +17,11 @@ use face_attributes::view::Viewer;
 use r2r::ServiceRequest;
 use r2r::face_attributes::msg::FaceAttributesArray;
 use r2r::face_attributes::srv::AnalyzeImage::{Request, Response, Service};
-use r2r::sensor_msgs::msg::Image;
+use r2r::std_msgs::msg::Header;
 use tokio::sync::oneshot;
 
 use crate::camera::Calibrations;
-use crate::input::{Received, frame_of};
+use crate::input::{Received, frame_of, frame_of_message};
 use crate::output::faces_message;
 use crate::parameters::SharedParameters;
 use crate::priority::yield_to_others;
@@ -123,8 +124,16 @@ impl Worker {
     fn run(mut self, jobs: &Receiver<Job>) {
         yield_to_others("analysis");
         while let Ok(Job { request, next_image, calibrations }) = jobs.recv() {
-            let image = next_image.as_ref().map_or(&request.message.image, |received| &received.image);
-            let response = match catch_panic(|| self.analyze(image, &calibrations)) {
+            let analyze = || match &next_image {
+                Some(received) => {
+                    self.analyze(&frame_of(&received.image)?, &received.image.header, &calibrations)
+                }
+                None => {
+                    let image = &request.message.image;
+                    self.analyze(&frame_of_message(image)?, &image.header, &calibrations)
+                }
+            };
+            let response = match catch_panic(analyze) {
                 Ok(Ok(faces)) => Response { success: true, message: String::new(), faces },
                 Ok(Err(error)) => failure(format!("{error:#}")),
                 Err(panic) => failure(panic),
@@ -133,8 +142,12 @@ impl Worker {
         }
     }
 
-    fn analyze(&mut self, image: &Image, calibrations: &Calibrations) -> anyhow::Result<FaceAttributesArray> {
-        let frame = frame_of(image)?;
+    fn analyze(
+        &mut self,
+        frame: &Frame,
+        header: &Header,
+        calibrations: &Calibrations,
+    ) -> anyhow::Result<FaceAttributesArray> {
         let parameters = self.parameters.get();
         let mut pipeline = match self.pipeline.take() {
             Some(pipeline) => pipeline,
@@ -144,14 +157,14 @@ impl Worker {
             }
         };
         pipeline.set_parameters(parameters.pipeline.clone());
-        let scene = pipeline.process_still(&frame).context("cannot analyse the image")?;
+        let scene = pipeline.process_still(frame).context("cannot analyse the image")?;
         // After a panic it would not be put back, as it may be half changed.
         self.pipeline = Some(pipeline);
         if let Some(failure) = scene.failures.first() {
             anyhow::bail!("{failure}");
         }
-        let camera = calibrations.model(&image.header.frame_id, frame.width(), frame.height());
+        let camera = calibrations.model(&header.frame_id, frame.width(), frame.height());
         let views = Viewer::default().look(&scene.faces, scene.time, camera.as_deref());
-        Ok(faces_message(image.header.clone(), &scene, &views))
+        Ok(faces_message(header.clone(), &scene, &views))
     }
 }

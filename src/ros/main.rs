@@ -7,6 +7,7 @@
 mod analysis;
 mod arguments;
 mod camera;
+mod diagnostics;
 mod input;
 mod lifecycle;
 mod logger;
@@ -19,7 +20,6 @@ mod parameters;
 mod priority;
 mod rcutils;
 mod services;
-mod silence;
 mod spinner;
 
 use std::process::ExitCode;

@@ -1,19 +1,20 @@
 //! What this node does in the transitions of its lifecycle.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use face_attributes::attributes::Classifiers;
 use face_attributes::faces::FaceIds;
 use face_attributes::parameters::{Mutability, Parameters, TABLE, Value};
-use face_attributes::runtime::{Counters, NamedThread, set_opencv_threads};
+use face_attributes::runtime::{NamedThread, set_opencv_threads};
 use futures::future::select_all;
 use r2r::Node;
 use tokio::sync::oneshot;
 
 use crate::analysis::{Analysis, AnalysisRequest, refuse};
-use crate::camera::{Calibrations, Camera, CameraIdentity, CameraTopics};
+use crate::camera::{Camera, CameraIdentity, CameraTopics};
+use crate::diagnostics::{SharedWatched, Watched, loaded_models};
 use crate::lifecycle::{Managed, State, TransitionError};
 use crate::memory;
 use crate::names::Names;
@@ -23,30 +24,6 @@ use crate::spinner::Spinner;
 
 /// How long a stop waits for the image in work. `ros2 launch` waits for 5 s before it sends the next signal.
 const STOP_PATIENCE: Duration = Duration::from_secs(3);
-
-/// A camera that works.
-#[derive(Debug, Clone)]
-pub struct WorkingCamera {
-    /// The full name of the topic of its images.
-    pub image: String,
-    /// The counts of its images.
-    pub counters: Arc<Counters>,
-}
-
-/// The cameras that work now, for who watches them. Clones share the list.
-#[derive(Debug, Clone, Default)]
-pub struct WorkingCameras(Arc<Mutex<Arc<[WorkingCamera]>>>);
-
-impl WorkingCameras {
-    /// The cameras that work now.
-    pub fn get(&self) -> Arc<[WorkingCamera]> {
-        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn set(&self, cameras: impl IntoIterator<Item = WorkingCamera>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = cameras.into_iter().collect();
-    }
-}
 
 /// The node without its services.
 pub struct FaceNode {
@@ -58,7 +35,7 @@ pub struct FaceNode {
     still_ids: FaceIds,
     /// `None` while the node is unconfigured.
     loaded: Option<Loaded>,
-    working: WorkingCameras,
+    watched: SharedWatched,
     #[cfg(feature = "bond")]
     bond: crate::lifecycle::Bond,
 }
@@ -74,7 +51,7 @@ struct Loaded {
 }
 
 impl FaceNode {
-    /// An unconfigured node, which keeps the list of `working` cameras up to date.
+    /// An unconfigured node, which keeps what is to be `watched` up to date.
     ///
     /// # Errors
     /// Where the topic of the bond cannot be created.
@@ -82,9 +59,9 @@ impl FaceNode {
         spinner: Arc<Spinner>,
         parameters: SharedParameters,
         names: Names,
-        working: WorkingCameras,
+        watched: SharedWatched,
     ) -> anyhow::Result<Self> {
-        Ok(Self {
+        let mut node = Self {
             #[cfg(feature = "bond")]
             bond: spinner.call(crate::lifecycle::Bond::create).await??,
             spinner,
@@ -93,8 +70,12 @@ impl FaceNode {
             identities: Vec::new(),
             still_ids: FaceIds::of_stills(),
             loaded: None,
-            working,
-        })
+            watched,
+        };
+        let names = camera_names(&node.parameters.get());
+        node.identify(names.len())?;
+        node.watched.set(Watched { identities: node.identities.clone(), names, models: Vec::new() });
+        Ok(node)
     }
 
     /// The cameras of a configured node.
@@ -142,6 +123,15 @@ impl FaceNode {
         }
     }
 
+    /// Makes sure that there are as many identities as cameras.
+    fn identify(&mut self, cameras: usize) -> anyhow::Result<()> {
+        while self.identities.len() < cameras {
+            let number = u16::try_from(self.identities.len()).context("cameras: too many")?;
+            self.identities.push(CameraIdentity::new(FaceIds::of_camera(number)));
+        }
+        Ok(())
+    }
+
     /// Loads networks and cascades and creates the outputs.
     async fn load(&mut self) -> anyhow::Result<Loaded> {
         let parameters = self.parameters.get();
@@ -149,14 +139,8 @@ impl FaceNode {
             [] => vec![CameraTopics::single(&self.names)],
             cameras => cameras.iter().map(|name| CameraTopics::named(name, &self.names)).collect(),
         };
-        while self.identities.len() < topics.len() {
-            let number = u16::try_from(self.identities.len()).context("cameras: too many")?;
-            self.identities.push(CameraIdentity {
-                ids: FaceIds::of_camera(number),
-                counters: Arc::default(),
-                calibrations: Calibrations::default(),
-            });
-        }
+        let watched_names = camera_names(&parameters);
+        self.identify(watched_names.len())?;
         let identities = self.identities.clone();
         let values = values_at_configure(&parameters);
         let shared = self.parameters.clone();
@@ -165,10 +149,11 @@ impl FaceNode {
             let classifiers = Arc::new(Classifiers::load(&parameters.pipeline.attributes)?);
             let camera = |(topics, identity)| Camera::load(topics, identity, &classifiers, &parameters, &shared);
             let cameras = topics.into_iter().zip(identities).map(camera).collect::<anyhow::Result<Vec<_>>>()?;
-            anyhow::Ok((classifiers, cameras))
+            let models = loaded_models(&parameters.pipeline, &classifiers)?;
+            anyhow::Ok((classifiers, cameras, models))
         };
         // Not in this thread, which answers the services meanwhile.
-        let (classifiers, mut cameras) = in_thread("configure", load).await??;
+        let (classifiers, mut cameras, models) = in_thread("configure", load).await??;
         let networks = Arc::clone(&classifiers);
         let (node_thread, names) = (self.spinner.node_thread(), self.names.clone());
         let create = move |node: &mut Node| {
@@ -178,6 +163,7 @@ impl FaceNode {
         };
         let cameras = self.spinner.call(create).await??;
         memory::give_back();
+        self.watched.set(Watched { identities: self.identities.clone(), names: watched_names, models });
         Ok(Loaded { values, classifiers, cameras, analysis: None })
     }
 
@@ -193,11 +179,6 @@ impl FaceNode {
         for camera in self.loaded.iter_mut().flat_map(|loaded| &mut loaded.cameras) {
             camera.start(&self.spinner).await?;
         }
-        let working = self.cameras().iter().zip(&self.identities).map(|(camera, identity)| WorkingCamera {
-            image: camera.topics().image.clone(),
-            counters: Arc::clone(&identity.counters),
-        });
-        self.working.set(working);
         #[cfg(feature = "bond")]
         self.bond.start()?;
         Ok(())
@@ -207,7 +188,6 @@ impl FaceNode {
     async fn stop(&mut self) -> anyhow::Result<()> {
         #[cfg(feature = "bond")]
         self.bond.stop();
-        self.working.set([]);
         let mut result = Ok(());
         let Some(loaded) = &mut self.loaded else { return result };
         for camera in &mut loaded.cameras {
@@ -224,6 +204,7 @@ impl FaceNode {
     /// Frees what is loaded. The cameras do not work any more.
     async fn unload(&mut self) -> anyhow::Result<()> {
         let Some(Loaded { cameras, classifiers, .. }) = self.loaded.take() else { return Ok(()) };
+        self.watched.set(Watched { models: Vec::new(), ..Watched::clone(&self.watched.get()) });
         let mut result = Ok(());
         for camera in cameras {
             result = result.and(camera.close(&self.spinner).await);
@@ -268,6 +249,11 @@ impl Managed for FaceNode {
         self.parameters.set_active(false);
         stopped.and(self.unload().await).map_err(TransitionError::Failure)
     }
+}
+
+/// The names of the cameras; that of the only one of a node is empty.
+fn camera_names(parameters: &Parameters) -> Vec<String> {
+    if parameters.cameras.is_empty() { vec![String::new()] } else { parameters.cameras.clone() }
 }
 
 /// What a configured node was made with, to be compared with what is set later.

@@ -13,13 +13,13 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::arguments::Settings;
+use crate::diagnostics::{Monitor, SharedWatched};
 use crate::lifecycle::{Machine, SharedState, State, announcer, serve_lifecycle};
 use crate::logger;
-use crate::managed::{FaceNode, WorkingCameras};
+use crate::managed::FaceNode;
 use crate::names::Names;
 use crate::parameters::{ParameterEvents, Setter, SharedParameters, serve_parameters};
 use crate::services::{Services, respond};
-use crate::silence::Silence;
 use crate::spinner::Spinner;
 
 /// Runs the node until SIGINT or SIGTERM. Logs `warnings` about the process first.
@@ -46,12 +46,13 @@ pub async fn run(settings: Settings, warnings: &[String]) -> anyhow::Result<()> 
     let announce = announcer(&mut node)?;
     let qos = QosProfile::services_default();
     let mut analyses = services.requests::<AnalyzeImage::Service>(&mut node, "analyze_image", qos)?;
-    let working = WorkingCameras::default();
+    let watched = SharedWatched::default();
+    let mut monitor = Monitor::create(&mut node, watched.clone(), state.clone(), parameters.clone())?;
     let spinner = Arc::new(Spinner::start(node, {
-        let (mut silence, working, services) = (Silence::default(), working.clone(), services.clone());
+        let services = services.clone();
         move |node| {
             services.take_requests();
-            silence.check(&working.get(), node, Instant::now());
+            monitor.turn(node, Instant::now());
         }
     })?);
     let setter = Setter::new(parameters.clone(), events, spinner.node_thread());
@@ -63,7 +64,7 @@ pub async fn run(settings: Settings, warnings: &[String]) -> anyhow::Result<()> 
         }
     };
     spinner.call(serve).await??;
-    let node = FaceNode::new(Arc::clone(&spinner), parameters, names, working).await?;
+    let node = FaceNode::new(Arc::clone(&spinner), parameters, names, watched).await?;
     let mut machine = Machine::new(node, state, announce);
     // Who starts a node that starts itself has nobody to mend what is wrong with it.
     let is_started = !autostart || (machine.request(0, "configure").await && machine.request(0, "activate").await);
@@ -76,6 +77,7 @@ pub async fn run(settings: Settings, warnings: &[String]) -> anyhow::Result<()> 
             _ = interrupt.recv() => break Ok(()),
             _ = terminate.recv() => break Ok(()),
             error = machine.node.failed() => break Err(error),
+            error = spinner.ended() => break Err(error),
             Some(request) = analyses.next() => machine.node.analyze(machine.state(), request),
             Some(request) = changes.next() => {
                 let asked = &request.message.transition;

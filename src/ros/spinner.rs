@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use face_attributes::runtime::{NamedThread, ThreadError};
 use r2r::Node;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// How long the thread waits for DDS at a time, and so the most that a stop has to wait for it.
 const SPIN_TIMEOUT: Duration = Duration::from_millis(100);
@@ -20,6 +20,7 @@ type Request = Box<dyn FnOnce(&mut Node) + Send>;
 pub struct Spinner {
     requests: NodeThread,
     stop: Arc<AtomicBool>,
+    alive: watch::Receiver<()>,
     thread: NamedThread<()>,
 }
 
@@ -28,22 +29,25 @@ impl Spinner {
     ///
     /// # Errors
     /// Where the thread cannot be started.
-    pub fn start(mut node: Node, mut after_each: impl FnMut(&Node) + Send + 'static) -> Result<Self, ThreadError> {
+    pub fn start(mut node: Node, mut after_each: impl FnMut(&mut Node) + Send + 'static) -> Result<Self, ThreadError> {
         let (requests, receiver) = mpsc::channel();
         let pending = Arc::new(AtomicUsize::new(0));
         let stop = Arc::new(AtomicBool::new(false));
+        let (sender, alive) = watch::channel(());
         let thread = NamedThread::spawn("ros_spin", {
             let (pending, stop) = (Arc::clone(&pending), Arc::clone(&stop));
             move || {
+                // Nothing is ever sent: the sender ends with the thread, in whichever way.
+                let _alive: watch::Sender<()> = sender;
                 while !stop.load(Ordering::Relaxed) {
                     let is_idle = pending.load(Ordering::Acquire) == 0;
                     node.spin_once(if is_idle { SPIN_TIMEOUT } else { Duration::ZERO });
                     serve(&receiver, &pending, &mut node);
-                    after_each(&node);
+                    after_each(&mut node);
                 }
             }
         })?;
-        Ok(Self { requests: NodeThread { requests, pending }, stop, thread })
+        Ok(Self { requests: NodeThread { requests, pending }, stop, alive, thread })
     }
 
     /// The thread, for those who need the node while they run.
@@ -60,6 +64,13 @@ impl Spinner {
         work: impl FnOnce(&mut Node) -> T + Send + 'static,
     ) -> anyhow::Result<T> {
         self.requests.call(work).await
+    }
+
+    /// Waits until the thread ends by itself.
+    pub async fn ended(&self) -> anyhow::Error {
+        // The channel's error is the end of the thread.
+        let _ = self.alive.clone().changed().await;
+        anyhow!("the thread ros_spin has ended")
     }
 
     /// Ends the thread and with it the node.

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Counters {
     received: AtomicU64,
     dropped: AtomicU64,
+    lost: AtomicU64,
+    rate_limited: AtomicU64,
     failed_images: AtomicU64,
     failed_answers: AtomicU64,
 }
@@ -16,6 +18,16 @@ impl Counters {
     pub fn add_received(&self, received: u64, dropped: u64) {
         self.received.fetch_add(received, Ordering::Relaxed);
         self.dropped.fetch_add(dropped, Ordering::Relaxed);
+    }
+
+    /// Sets how many images were lost on the way to this process so far.
+    pub fn set_lost(&self, images: u64) {
+        self.lost.store(images, Ordering::Relaxed);
+    }
+
+    /// Counts an image that was dropped because more of them came than are wanted.
+    pub fn add_rate_limited(&self) {
+        self.rate_limited.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts an image that was skipped because of a fault.
@@ -36,6 +48,16 @@ impl Counters {
     /// Images that were replaced by newer ones before they were processed.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Images that were lost on the way to this process, as their stamps show.
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Images that were dropped because more of them came than are wanted.
+    pub fn rate_limited(&self) -> u64 {
+        self.rate_limited.load(Ordering::Relaxed)
     }
 
     /// Images that were skipped because of a fault.

@@ -173,7 +173,7 @@ def test_every_form_of_section_is_read_in_a_namespace(start_node, make_client, t
         ("detector: {scale_factor: 0.5}", "'detector.scale_factor' takes 1.05 to 2"),
         ("detector: {cascade: /no/such/cascade.xml}", "/no/such/cascade.xml"),
         ("emotion: {model: /no/such/model.onnx}", "/no/such/model.onnx"),
-        ("image: {reliability: perfect}", "'image.reliability' takes one of best_effort, reliable"),
+        ("image: {reliability: perfect}", "'image.reliability' takes one of auto, best_effort, reliable"),
         ("detector: {", "parameters.yaml"),
     ],
 )

@@ -3,8 +3,9 @@
 mod calibrations;
 mod worker;
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 use face_attributes::attributes::Classifiers;
@@ -14,18 +15,17 @@ use face_attributes::pipeline::Pipeline;
 use face_attributes::runtime::{Counters, Mailbox, NamedThread};
 use r2r::Node;
 use r2r::builtin_interfaces::msg::Time;
-use r2r::sensor_msgs::msg::Image;
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::input::{Received, forward_newest, image_qos};
+use crate::input::{ImageSource, Intake, Received};
 use crate::names::{Names, sibling};
 use crate::output::{SharedOutputs, create_outputs};
 use crate::parameters::SharedParameters;
 use crate::spinner::Spinner;
 pub use calibrations::Calibrations;
 use calibrations::Listening;
+pub use worker::Processing;
 use worker::{NextImage, Work, Worker};
 
 /// Where a camera's images come from and where its outputs go. The names are full ones.
@@ -71,6 +71,19 @@ pub struct CameraIdentity {
     pub counters: Arc<Counters>,
     /// What it publishes of its lens.
     pub calibrations: Calibrations,
+    /// Where its images come from.
+    pub source: Arc<ImageSource>,
+    /// What its last images took and gave.
+    pub processing: Arc<Mutex<Processing>>,
+}
+
+impl CameraIdentity {
+    /// A camera whose faces have these ids.
+    pub fn new(ids: FaceIds) -> Self {
+        let counters = Arc::<Counters>::default();
+        let source = Arc::new(ImageSource::new(Arc::clone(&counters)));
+        Self { ids, counters, calibrations: Calibrations::default(), source, processing: Arc::default() }
+    }
 }
 
 /// A camera of the node. It is idle until [`Camera::start`].
@@ -93,8 +106,6 @@ enum State {
 /// A camera at work.
 struct Threads {
     images: Arc<Mailbox<Received>>,
-    /// Owns the subscription.
-    forwarding: JoinHandle<()>,
     inference: NamedThread<Work>,
     inference_alive: oneshot::Receiver<()>,
     has_inference_ended: bool,
@@ -164,19 +175,21 @@ impl Camera {
         for output in &mut work.outputs {
             output.start().with_context(|| format!("cannot start {}", output.topic()))?;
         }
-        let qos = image_qos(self.parameters.get().image.reliability);
-        let topic = self.topics.image.clone();
-        let subscription = spinner.call(move |node| node.subscribe::<Image>(&topic, qos)).await?;
-        let subscription = subscription.with_context(|| format!("cannot subscribe to {}", self.topics.image))?;
-
         let listening = self.identity.calibrations.listen(&self.topics.camera_info, spinner).await;
         let listening = listening.with_context(|| format!("cannot subscribe to {}", self.topics.camera_info))?;
 
         let images = Arc::new(Mailbox::new());
-        let forwarding = tokio::spawn({
-            let (images, counters) = (Arc::clone(&images), Arc::clone(&self.identity.counters));
-            async move { forward_newest(subscription, &images, &counters).await }
-        });
+        let is_wanted = Arc::new(AtomicBool::new(true));
+        let intake = Intake {
+            image: self.topics.image.clone(),
+            compressed: self.topics.compressed.clone(),
+            images: Arc::clone(&images),
+            is_wanted: Arc::clone(&is_wanted),
+        };
+        let (source, settings) = (Arc::clone(&self.identity.source), self.parameters.get());
+        let subscribe = move |node: &mut Node| source.start(node, intake, &settings.image, Instant::now());
+        let subscribed = spinner.call(subscribe).await?;
+        subscribed.with_context(|| format!("cannot subscribe to {}", self.topics.image))?;
         let State::Idle(mut work) = std::mem::replace(&mut self.state, State::Lost) else { return Ok(()) };
         // Whoever was there when the camera was stopped has an id no more.
         work.pipeline.begin_recording(self.identity.ids.clone());
@@ -184,6 +197,8 @@ impl Camera {
             images: Arc::clone(&images),
             counters: Arc::clone(&self.identity.counters),
             parameters: self.parameters.clone(),
+            processing: Arc::clone(&self.identity.processing),
+            is_wanted,
             next_image: self.next_image.clone(),
             calibrations: self.identity.calibrations.clone(),
             work: *work,
@@ -194,14 +209,8 @@ impl Camera {
             let _alive: oneshot::Sender<()> = sender;
             worker.run()
         })?;
-        self.state = State::Working(Threads {
-            images,
-            forwarding,
-            inference,
-            inference_alive,
-            has_inference_ended: false,
-            listening,
-        });
+        self.state =
+            State::Working(Threads { images, inference, inference_alive, has_inference_ended: false, listening });
         Ok(())
     }
 
@@ -209,14 +218,10 @@ impl Camera {
     /// the most.
     pub async fn failed(&mut self) -> anyhow::Error {
         let State::Working(threads) = &mut self.state else { return std::future::pending().await };
-        let what = tokio::select! {
-            _ = &mut threads.forwarding => "subscription",
-            _ = &mut threads.inference_alive => {
-                threads.has_inference_ended = true;
-                "inference thread"
-            }
-        };
-        anyhow!("the {what} of {} ended", self.topics.image)
+        // The channel's error is the end of the thread.
+        let _ = (&mut threads.inference_alive).await;
+        threads.has_inference_ended = true;
+        anyhow!("the inference thread of {} ended", self.topics.image)
     }
 
     /// Ends the threads, and says on the outputs that nobody is there. r2r ends the subscription with the next image that
@@ -234,6 +239,7 @@ impl Camera {
                 return Ok(());
             }
         };
+        self.identity.source.stop();
         let mut work = threads.join(patience).await.with_context(|| self.topics.image.clone())?;
         self.next_image.forget();
         let now = spinner.call(now).await?;
@@ -256,7 +262,6 @@ impl Threads {
     /// Ends the threads. The channel's error is the end of the thread.
     async fn join(mut self, patience: Duration) -> anyhow::Result<Work> {
         self.images.close();
-        self.forwarding.abort();
         self.listening.stop().await;
         if !self.has_inference_ended && timeout(patience, &mut self.inference_alive).await.is_err() {
             anyhow::bail!("stopping in the middle of an image, which takes longer than {} s", patience.as_secs());
@@ -282,6 +287,7 @@ mod tests {
     use opencv::imgcodecs::{IMREAD_GRAYSCALE, imread};
     use opencv::prelude::*;
     use r2r::face_attributes::msg::FaceAttributesArray;
+    use r2r::sensor_msgs::msg::Image;
     use r2r::{Publisher, QosProfile};
 
     use super::*;
@@ -329,9 +335,10 @@ mod tests {
         let parameters = SharedParameters::new(Parameters::default(), false);
         let snapshot = parameters.get();
         let classifiers = Arc::new(Classifiers::load(&snapshot.pipeline.attributes).unwrap());
-        let load = |number, name: &str| {
-            let (ids, counters) = (FaceIds::of_camera(number), Arc::default());
-            let identity = CameraIdentity { ids, counters, calibrations: Calibrations::default() };
+        let mut sources = Vec::new();
+        let mut load = |number, name: &str| {
+            let identity = CameraIdentity::new(FaceIds::of_camera(number));
+            sources.push(Arc::clone(&identity.source));
             Camera::load(CameraTopics::named(name, &names), identity, &classifiers, &snapshot, &parameters).unwrap()
         };
         let (mut front, mut rear) = (load(0, "front"), load(1, "rear"));
@@ -340,7 +347,11 @@ mod tests {
         let to_rear = node.create_publisher::<Image>("rear/image", reliable.clone()).unwrap();
         let mut of_front = node.subscribe("~/front/faces", reliable.clone()).unwrap();
         let mut of_rear = node.subscribe("~/rear/faces", reliable).unwrap();
-        let spinner = Spinner::start(node, |_| ()).unwrap();
+        let settings = snapshot.image.clone();
+        let turn = move |node: &mut Node| {
+            sources.iter().for_each(|source| source.turn(node, &settings, Instant::now(), &mut |_| ()));
+        };
+        let spinner = Spinner::start(node, turn).unwrap();
         let node_thread = spinner.node_thread();
         let create = move |node: &mut Node| {
             let shared = SharedOutputs::create(node, node_thread, &names).unwrap();

@@ -1,11 +1,12 @@
 //! The thread `inference` of a camera: from images to what is published.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use face_attributes::parameters::Parameters;
-use face_attributes::pipeline::Pipeline;
-use face_attributes::runtime::{Counters, Mailbox, Throttle};
+use face_attributes::pipeline::{Pipeline, Scene};
+use face_attributes::runtime::{Counters, Mailbox, Recent, Throttle};
 use face_attributes::view::Viewer;
 use r2r::builtin_interfaces::msg::Time;
 use r2r::std_msgs::msg::Header;
@@ -70,11 +71,31 @@ impl NextImage {
     }
 }
 
+/// What the last images of a camera took and gave.
+#[derive(Debug, Clone, Default)]
+pub struct Processing {
+    /// Time of each stage, in the order in which an image goes through them.
+    pub decode: Recent,
+    pub find: Recent,
+    pub classify: Recent,
+    pub publish: Recent,
+    /// Faces in the last image, and how many of them were not seen but followed.
+    pub faces: usize,
+    pub followed: usize,
+    /// The topics of the outputs that somebody listens to.
+    pub listened_to: Vec<&'static str>,
+    /// The last fault, and how it came about.
+    pub last_fault: Option<String>,
+}
+
 /// Everything that the inference thread works with.
 pub struct Worker {
     pub images: Arc<Mailbox<Received>>,
     pub counters: Arc<Counters>,
     pub parameters: SharedParameters,
+    pub processing: Arc<Mutex<Processing>>,
+    /// Whether an output was wanted for the last image.
+    pub is_wanted: Arc<AtomicBool>,
     pub next_image: NextImage,
     pub calibrations: Calibrations,
     pub work: Work,
@@ -84,7 +105,9 @@ impl Worker {
     /// Works until the mailbox is closed. What fails is counted, logged and skipped.
     pub fn run(mut self) -> Work {
         let mut failures = Throttle::default();
+        let processing = Arc::clone(&self.processing);
         let mut report = |what: &str, reason: &str| {
+            lock(&processing).last_fault = Some(format!("{what}: {reason}"));
             if let Some(count) = failures.count(reason, Instant::now()) {
                 log::warn!("{what} ({count} faults so far): {reason}");
             }
@@ -112,7 +135,6 @@ impl Worker {
     /// Publishes what is in an image; the faults are those of single answers and outputs.
     fn process(&mut self, received: Arc<Received>) -> anyhow::Result<Vec<String>> {
         let Work { pipeline, outputs, viewer, .. } = &mut self.work;
-        let frame = frame_of(&received.image)?;
         // One snapshot for the whole image, whatever is set meanwhile.
         let parameters = self.parameters.get();
         let mut faults = Vec::new();
@@ -122,8 +144,15 @@ impl Worker {
                 faults.push(format!("cannot end what nobody wants of {}: {error:#}", output.topic()));
             }
         }
+        let is_any_wanted = wanted.contains(&true);
+        self.is_wanted.store(is_any_wanted, Ordering::Relaxed);
+        let listened_to = outputs.iter().zip(&wanted).filter(|(_, is_wanted)| **is_wanted);
+        lock(&self.processing).listened_to = listened_to.map(|(output, _)| output.topic()).collect();
+        let begin = Instant::now();
+        let frame = frame_of(&received.image)?;
+        let decoded = Instant::now();
         // What nobody listens to is not worth the CPU time of a robot.
-        if !wanted.contains(&true) {
+        if !is_any_wanted {
             return Ok(faults);
         }
         if parameters.pipeline != *pipeline.parameters() {
@@ -135,13 +164,32 @@ impl Worker {
         let camera = self.calibrations.model(&received.image.header.frame_id, frame.width(), frame.height());
         let views = viewer.look(&scene.faces, scene.time, camera.as_deref()).into();
         let observation = Observation { received: Arc::clone(&received), scene: Arc::new(scene), views, parameters };
+        let publishing = Instant::now();
         for (output, _) in outputs.iter_mut().zip(wanted).filter(|(_, is_wanted)| *is_wanted) {
             if let Err(error) = output.publish(&observation) {
                 faults.push(format!("cannot publish {}: {error:#}", output.topic()));
             }
         }
+        let mut processing = lock(&self.processing);
+        processing.publish.add(publishing.elapsed());
+        processing.add(decoded - begin, &observation.scene);
         Ok(faults)
     }
+}
+
+impl Processing {
+    /// Adds an image: the time to decode it, and what is in it.
+    fn add(&mut self, decoding: Duration, scene: &Scene) {
+        self.decode.add(decoding + scene.times.gray);
+        self.find.add(scene.times.find);
+        self.classify.add(scene.times.classify);
+        self.faces = scene.faces.len();
+        self.followed = scene.faces.iter().filter(|face| !face.seen).count();
+    }
+}
+
+fn lock(processing: &Mutex<Processing>) -> MutexGuard<'_, Processing> {
+    processing.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether somebody listens to the output; not where that cannot be told, which is a fault.

@@ -1,59 +1,64 @@
-//! Moves the newest image of a subscription into a mailbox.
+//! A subscription to a camera.
 
-use std::time::Instant;
-
-use face_attributes::parameters::Reliability;
-use face_attributes::runtime::{Counters, Mailbox};
+use face_attributes::parameters::Transport;
 use futures::{FutureExt, Stream, StreamExt};
-use r2r::QosProfile;
-use r2r::sensor_msgs::msg::Image;
+use r2r::sensor_msgs::msg::CompressedImage;
+use r2r::{Node, QosProfile};
 
-use super::Received;
-use super::image::FrameClock;
+use super::camera_image::CameraImage;
+use super::native::NativeImages;
 
-/// The QoS of a subscription to a camera.
-pub fn image_qos(reliability: Reliability) -> QosProfile {
-    match reliability {
-        Reliability::BestEffort => QosProfile::sensor_data(),
-        Reliability::Reliable => QosProfile::sensor_data().reliable(),
-    }
+/// What a subscription is to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kind {
+    /// Full name of the topic.
+    pub topic: String,
+    /// What is sent there.
+    pub transport: Transport,
+    /// Whether it asks for reliable publishers; else it asks for best effort, which is QoS compatible with all.
+    pub is_reliable: bool,
 }
 
-/// Moves the newest image into the mailbox, for as long as images come.
-pub async fn forward_newest(
-    mut images: impl Stream<Item = Image> + Unpin,
-    mailbox: &Mailbox<Received>,
-    counters: &Counters,
-) {
-    let start = Instant::now();
-    let mut clock = FrameClock::default();
-    let mut sequence = 0;
-    while let Some(mut newest) = images.next().await {
-        let mut received = 1;
-        // r2r queues images, and drops the new one once its queue is full.
-        while let Some(Some(newer)) = images.next().now_or_never() {
-            newest = newer;
-            received += 1;
+impl Kind {
+    /// The type of the messages, as the graph of ROS names it.
+    pub fn message_type(&self) -> &'static str {
+        match self.transport {
+            Transport::Raw => "sensor_msgs/msg/Image",
+            Transport::Compressed => "sensor_msgs/msg/CompressedImage",
         }
-        sequence += received;
-        let time = clock.time(&newest.header.stamp, start.elapsed());
-        let replaced = u64::from(mailbox.put(Received { sequence, time, image: newest }).is_some());
-        counters.add_received(received, received - 1 + replaced);
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use futures::stream;
+/// The QoS that a subscription asks for.
+pub fn requested_qos(is_reliable: bool) -> QosProfile {
+    let sensor_data = QosProfile::sensor_data();
+    if is_reliable { sensor_data.reliable() } else { sensor_data }
+}
 
-    use super::*;
+/// A subscription. r2r ends it with the first image after it was dropped.
+pub enum Subscription {
+    Raw(NativeImages),
+    Compressed(Box<dyn Stream<Item = CompressedImage> + Unpin + Send>),
+}
 
-    #[tokio::test]
-    async fn the_newest_image_is_forwarded_and_the_others_are_counted_as_dropped() {
-        let image = |width| Image { width, ..Default::default() };
-        let (mailbox, counters) = (Mailbox::new(), Counters::default());
-        forward_newest(stream::iter([image(1), image(2), image(3)]), &mailbox, &counters).await;
-        assert_eq!((counters.received(), counters.dropped()), (3, 2));
-        assert_eq!(mailbox.take().map(|received| (received.image.width, received.sequence)), Some((3, 3)));
+impl Subscription {
+    /// Subscribes.
+    ///
+    /// # Errors
+    /// Where the topic cannot be subscribed to.
+    pub fn create(node: &mut Node, kind: &Kind) -> r2r::Result<Self> {
+        let qos = requested_qos(kind.is_reliable);
+        Ok(match kind.transport {
+            Transport::Raw => Self::Raw(NativeImages::subscribe(node, &kind.topic, qos)?),
+            Transport::Compressed => Self::Compressed(Box::new(node.subscribe(&kind.topic, qos)?)),
+        })
+    }
+
+    /// The next image, if one is there.
+    pub fn next(&mut self) -> Option<CameraImage> {
+        match self {
+            Self::Raw(images) => images.next().now_or_never().flatten().map(CameraImage::from),
+            Self::Compressed(images) => images.next().now_or_never().flatten().map(CameraImage::from),
+        }
     }
 }

@@ -135,7 +135,7 @@ mod tests {
             raw: RawEstimates::default(),
         };
         let faces = ids.iter().map(face).collect();
-        Scene { time: Duration::from_secs_f64(time_secs), faces, failures: Vec::new() }
+        Scene { time: Duration::from_secs_f64(time_secs), faces, failures: Vec::new(), times: Default::default() }
     }
 
     #[test]

@@ -1,40 +1,8 @@
-//! Image messages as frames.
+//! When images were taken.
 
 use std::time::Duration;
 
-use face_attributes::frame::{ByteOrder, Frame, FrameError, UnsupportedEncoding};
 use r2r::builtin_interfaces::msg::Time;
-use r2r::sensor_msgs::msg::Image;
-
-/// An image message as it arrived.
-#[derive(Debug)]
-pub struct Received {
-    /// Grows from image to image of a camera.
-    pub sequence: u64,
-    /// When the image was taken, see [`FrameClock`].
-    pub time: Duration,
-    /// The message.
-    pub image: Image,
-}
-
-/// Why an image message is no frame.
-#[derive(Debug, thiserror::Error)]
-pub enum ImageError {
-    #[error(transparent)]
-    Encoding(#[from] UnsupportedEncoding),
-    #[error(transparent)]
-    Frame(#[from] FrameError),
-}
-
-/// Views an image message as a frame, without copying its pixels.
-///
-/// # Errors
-/// [`ImageError`] where the encoding is not supported or the sizes do not agree.
-pub fn frame_of(image: &Image) -> Result<Frame<'_>, ImageError> {
-    let byte_order = if image.is_bigendian == 0 { ByteOrder::LittleEndian } else { ByteOrder::BigEndian };
-    let [width, height, step] = [image.width, image.height, image.step].map(|n| n as usize);
-    Ok(Frame::new(width, height, step, image.encoding.parse()?, byte_order, &image.data)?)
-}
 
 /// Tells when images were taken: by their stamps, and by their arrival while the camera gives no stamp (0) or the same one again.
 #[derive(Debug, Default)]
