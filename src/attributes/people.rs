@@ -20,6 +20,8 @@ struct Person {
     emotion: Option<Held<Emotion>>,
     gender: Option<Held<Gender>>,
     last_reported: Duration,
+    /// The labels that were logged, so that only changes are.
+    logged: (Option<Option<Emotion>>, Option<Option<Gender>>),
 }
 
 impl People {
@@ -32,11 +34,13 @@ impl People {
         worth: f64,
         parameters: &AttributeParameters,
     ) -> FaceAttributes {
-        let nobody = || Person { emotion: None, gender: None, last_reported: time };
+        let nobody = || Person { emotion: None, gender: None, last_reported: time, logged: (None, None) };
         let person = self.people.entry(face.id).or_insert_with(nobody);
         person.last_reported = time;
         let emotion = hold(&mut person.emotion, time, raw.emotion.as_ref(), worth, &parameters.emotion);
         let gender = hold(&mut person.gender, time, raw.gender.as_ref(), worth, &parameters.gender);
+        log_change(&mut person.logged.0, face.id, emotion.as_ref(), &parameters.emotion);
+        log_change(&mut person.logged.1, face.id, gender.as_ref(), &parameters.gender);
         let FoundFace { id, roi, seen, followed_since, confidence, landmarks } = face;
         FaceAttributes { id, roi, seen, followed_since, confidence, landmarks, emotion, gender, raw }
     }
@@ -75,6 +79,22 @@ fn hold<A: Attribute>(
         (_, None) => {}
     }
     held.as_mut().map(|held| held.estimate(time, parameters))
+}
+
+/// Logs what an answer is and why, where its label is another one than before.
+fn log_change<A: Attribute>(
+    logged: &mut Option<Option<A>>,
+    id: FaceId,
+    estimate: Option<&Estimate<A>>,
+    parameters: &ClassifierParameters,
+) {
+    let Some(estimate) = estimate.filter(|estimate| *logged != Some(estimate.label)) else { return };
+    *logged = Some(estimate.label);
+    let (task, confidence, limit) = (A::TASK, estimate.confidence, parameters.min_confidence);
+    match estimate.label {
+        Some(label) => log::debug!("{id}: {task} {} with confidence {confidence:.2}", label.name()),
+        None => log::debug!("{id}: {task} unknown, as its confidence {confidence:.2} is below {task}.min_confidence {limit}"),
+    }
 }
 
 #[cfg(test)]

@@ -314,6 +314,9 @@ impl FaceFinder {
             }
             let is_new = |face: &Detection| !self.tracker.is_seen_at(&face.roi) && !is_among(face, &confirmed);
             let seen = nearest(found, &face.roi).filter(is_new);
+            if seen.is_none() {
+                log::debug!("no face at {:?}: a search saw one, and a closer look at this frame does not", face.roi);
+            }
             confirmed.extend(seen);
         }
         Ok(confirmed)

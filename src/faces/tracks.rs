@@ -167,11 +167,18 @@ impl Tracker {
     /// recording.
     pub fn begin_frame(&mut self, time: Duration, max_age: Duration) {
         if time < self.time {
+            log::debug!("the time goes back from {:?} to {time:?}: {} faces end", self.time, self.tracks.len());
             self.tracks.clear();
         }
         let dt = time.saturating_sub(self.time).as_secs_f64();
         self.time = time;
-        self.tracks.retain(|track| time - track.last_seen <= max_age);
+        self.tracks.retain(|track| {
+            let missed_for = time - track.last_seen;
+            if missed_for > max_age {
+                log::debug!("{} ends: missed for {missed_for:?}, longer than tracking.max_age", track.id);
+            }
+            missed_for <= max_age
+        });
         for track in &mut self.tracks {
             track.motion.advance(dt);
             if track.place != Place::Unknown {
@@ -269,8 +276,10 @@ impl Tracker {
     /// Begins a track.
     pub fn begin(&mut self, sighting: Sighting) {
         let roi = sighting.detection.roi;
+        let id = self.ids.next_id();
+        log::debug!("{id} begins: found at {roi:?} with confidence {:.2}", sighting.detection.confidence);
         self.tracks.push(Track {
-            id: self.ids.next_id(),
+            id,
             motion: Motion::new(roi),
             place: Place::Seen,
             roi,
