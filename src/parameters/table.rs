@@ -80,7 +80,7 @@ pub static TABLE: [Definition; 35] = [
         "Reliability asked of the camera: best_effort is QoS compatible with every camera, reliable only with those that \
          publish reliably; auto is reliable where every publisher of the topic is, and follows them when they change.",
     ),
-    live(
+    at_configure(
         "image.transport",
         field!(choice Transport, image.transport),
         "How the images come: raw on the topic image, or compressed (JPEG or PNG) on the topic image/compressed.",

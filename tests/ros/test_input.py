@@ -108,8 +108,17 @@ def compressed(picture, extension, text):
     return message
 
 
+def set_transport(client, transport):
+    """As the parameter is read when the node is configured."""
+    refusal = set_parameter(client, "image.transport", transport)
+    assert not refusal.successful and "active" in refusal.reason
+    change_state(client, Transition.TRANSITION_DEACTIVATE)
+    assert set_parameter(client, "image.transport", transport).successful
+    change_state(client, Transition.TRANSITION_ACTIVATE)
+
+
 def test_compressed_images_are_received_where_that_is_asked_for(client, node, portrait):
-    assert set_parameter(client, "image.transport", "compressed").successful
+    set_transport(client, "compressed")
     raw_images = client.images
     client.images = add_camera(client, RELIABLE, "/image/compressed", CompressedImage)
     client.spin_until(lambda: RELIABLE in subscriptions(client, "/image/compressed"))
@@ -131,7 +140,7 @@ def test_compressed_images_are_received_where_that_is_asked_for(client, node, po
     assert_is_the_portrait(client.ask(compressed(portrait, ".jpg", "jpeg")))
     # And back, to the first camera, which is best effort.
     client.images = raw_images
-    assert set_parameter(client, "image.transport", "raw").successful
+    set_transport(client, "raw")
     client.spin_until(lambda: subscriptions(client) == [BEST_EFFORT])
     client.spin_until(lambda: client.images.get_subscription_count() > 0)
     assert_is_the_portrait(client.ask(image_message(portrait, "bgr8")))
