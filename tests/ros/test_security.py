@@ -4,8 +4,8 @@ import xml.etree.ElementTree
 
 from conftest import ROOT
 
-# In the policy, and created only where a parameter asks for it.
-ON_REQUEST = {("subscribe", "/clock")}
+# In the policy, and created only where a parameter or a subscriber asks for it.
+ON_REQUEST = {("subscribe", "/clock"), ("subscribe", "/image/compressed"), ("publish", "/humans/faces/*")}
 
 
 def allowed():
