@@ -93,7 +93,9 @@ fn log_change<A: Attribute>(
     let (task, confidence, limit) = (A::TASK, estimate.confidence, parameters.min_confidence);
     match estimate.label {
         Some(label) => log::debug!("{id}: {task} {} with confidence {confidence:.2}", label.name()),
-        None => log::debug!("{id}: {task} unknown, as its confidence {confidence:.2} is below {task}.min_confidence {limit}"),
+        None => log::debug!(
+            "{id}: {task} unknown, as its confidence {confidence:.2} is below {task}.min_confidence {limit}"
+        ),
     }
 }
 

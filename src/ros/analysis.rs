@@ -125,9 +125,7 @@ impl Worker {
         yield_to_others("analysis");
         while let Ok(Job { request, next_image, calibrations }) = jobs.recv() {
             let analyze = || match &next_image {
-                Some(received) => {
-                    self.analyze(&frame_of(&received.image)?, &received.image.header, &calibrations)
-                }
+                Some(received) => self.analyze(&frame_of(&received.image)?, &received.image.header, &calibrations),
                 None => {
                     let image = &request.message.image;
                     self.analyze(&frame_of_message(image)?, &image.header, &calibrations)

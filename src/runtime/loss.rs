@@ -111,7 +111,6 @@ impl LossEstimator {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -24,7 +24,13 @@ impl RateLimit {
         };
         let passes = time + period / 2 >= due;
         // What was not used of a pause is not made up for.
-        let next = if passes && time >= due + period { time + period } else if passes { due + period } else { due };
+        let next = if passes && time >= due + period {
+            time + period
+        } else if passes {
+            due + period
+        } else {
+            due
+        };
         self.due = Some((next, time));
         passes
     }

@@ -125,7 +125,9 @@ impl Monitor {
             let tasks = self.cameras.entry(number).or_default().report(identity, view.as_ref(), now);
             let camera = if name.is_empty() { String::new() } else { format!("{name} ") };
             let topic = view.as_ref().map_or("", InputView::topic);
-            status.extend(tasks.into_iter().map(|(task, status)| self.message(&format!("{camera}{task}"), topic, status)));
+            status.extend(
+                tasks.into_iter().map(|(task, status)| self.message(&format!("{camera}{task}"), topic, status)),
+            );
         }
         status.push(self.message("models", "", tasks::models(&watched.models)));
         status.push(self.message("lifecycle", "", tasks::lifecycle(state)));

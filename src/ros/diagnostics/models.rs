@@ -31,8 +31,18 @@ pub fn loaded_models(parameters: &PipelineParameters, classifiers: &Classifiers)
     let search = &parameters.faces.search;
     let side = |size: opencv::core::Size| format!("{}x{}", size.width, size.height);
     Ok(vec![
-        model("search", search.model_path(), SearchNetwork::BUILT_IN, format!("up to {} wide or high", search.longer_side))?,
-        model("emotion", attributes.emotion.model_path(), Emotion::MODEL, side(classifiers.emotion_model().input_size()))?,
+        model(
+            "search",
+            search.model_path(),
+            SearchNetwork::BUILT_IN,
+            format!("up to {} wide or high", search.longer_side),
+        )?,
+        model(
+            "emotion",
+            attributes.emotion.model_path(),
+            Emotion::MODEL,
+            side(classifiers.emotion_model().input_size()),
+        )?,
         model("gender", attributes.gender.model_path(), Gender::MODEL, side(classifiers.gender_model().input_size()))?,
     ])
 }

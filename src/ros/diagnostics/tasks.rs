@@ -59,14 +59,18 @@ fn judge_input(view: &InputView) -> (Level, String) {
         return (Level::Warn, format!("{} of {sent} images of the last {secs} s were lost on the way", recently.lost));
     }
     if recently.failed > 0 {
-        return (Level::Warn, format!("{} images of the last {secs} s were skipped, see the last fault", recently.failed));
+        return (
+            Level::Warn,
+            format!("{} images of the last {secs} s were skipped, see the last fault", recently.failed),
+        );
     }
     (Level::Ok, format!("receiving from {topic}"))
 }
 
 /// What the images take and give.
 pub fn processing(processing: &Processing, counters: &Counters) -> Status {
-    let mut status = Status::new(Level::Ok, if processing.listened_to.is_empty() { "nobody listens" } else { "processing" });
+    let mut status =
+        Status::new(Level::Ok, if processing.listened_to.is_empty() { "nobody listens" } else { "processing" });
     for (p50, p99, times) in [
         ("decode p50 (ms)", "decode p99 (ms)", &processing.decode),
         ("find p50 (ms)", "find p99 (ms)", &processing.find),
@@ -79,7 +83,10 @@ pub fn processing(processing: &Processing, counters: &Counters) -> Status {
     status.add("faces", processing.faces);
     status.add("faces that are followed without being seen", processing.followed);
     status.add("failed answers", counters.failed_answers());
-    status.add("listeners", if processing.listened_to.is_empty() { "none".to_owned() } else { processing.listened_to.join(", ") });
+    status.add(
+        "listeners",
+        if processing.listened_to.is_empty() { "none".to_owned() } else { processing.listened_to.join(", ") },
+    );
     status
 }
 

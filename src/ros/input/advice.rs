@@ -169,7 +169,11 @@ mod tests {
         let view = InputView { recently, ..view(false, vec![offer(false, IMAGE_TYPES[1])]) };
         let said = warnings(&mut advice, &view, Instant::now());
         assert!(said[0].contains("/camera publishes sensor_msgs/msg/CompressedImage on /cam/image"), "{}", said[0]);
-        assert!(said[1].starts_with("60 of 150 images on /cam/image were lost on the way in the last 5 s"), "{}", said[1]);
+        assert!(
+            said[1].starts_with("60 of 150 images on /cam/image were lost on the way in the last 5 s"),
+            "{}",
+            said[1]
+        );
         assert!(said[1].contains("/camera offers best_effort"), "{}", said[1]);
         assert_eq!(said.len(), 2);
     }

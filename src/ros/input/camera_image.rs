@@ -29,7 +29,10 @@ pub struct CameraImage {
 enum Pixels {
     Raw(NativeImage),
     /// Decoded when the frame is first asked for: not where nobody wants it.
-    Compressed { message: CompressedImage, picture: OnceLock<Result<Picture, DecodeError>> },
+    Compressed {
+        message: CompressedImage,
+        picture: OnceLock<Result<Picture, DecodeError>>,
+    },
 }
 
 /// Why an image message is no frame.

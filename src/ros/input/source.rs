@@ -16,7 +16,7 @@ use super::advice::{Advice, image_topics};
 use super::camera_image::{CameraImage, Received};
 use super::frame_clock::FrameClock;
 use super::handover::Handover;
-use super::offers::{Offer, is_reliable, offers};
+use super::offers::{Offer, is_reliable, offers, reliability_name};
 use super::subscription::{Kind, Subscription};
 use super::view::{InputView, Recently};
 
@@ -111,15 +111,8 @@ impl ImageSource {
         state.work = None;
     }
 
-    /// Hands on the images that have come, and follows the publishers and the parameters. `clock` tells the time by which images are
-    /// stamped. `on_stamp` is told how old each image is; `None` where it has no stamp.
-    pub fn turn(
-        &self,
-        node: &mut Node,
-        settings: &ImageParameters,
-        now: Instant,
-        on_image: &mut dyn FnMut(&Time),
-    ) {
+    /// Hands on the images that have come, and follows the publishers and the parameters. `on_image` is told the stamp of each image.
+    pub fn turn(&self, node: &mut Node, settings: &ImageParameters, now: Instant, on_image: &mut dyn FnMut(&Time)) {
         let mut state = self.lock();
         let State { subscriptions, loss, work, failures, .. } = &mut *state;
         let last = work.as_ref().and_then(|work| work.last_stamp.clone());
@@ -225,7 +218,10 @@ impl Work {
         }
         let kind = Kind { topic, transport, is_reliable: is_reliable(self.settings.reliability, &self.offers) };
         if subscriptions.current() != Some(&kind) {
-            log::debug!("subscribing to {kind:?}, as its publishers are {:?}", self.offers);
+            let offers: Vec<_> =
+                self.offers.iter().map(|offer| format!("{} {}", offer.node, offer.reliability())).collect();
+            let asked = reliability_name(kind.is_reliable);
+            log::debug!("subscribing to {} ({asked}), which is offered by: {}", kind.topic, offers.join(", "));
             subscriptions.subscribe(kind, |kind| Subscription::create(node, kind))?;
         }
         Ok(())
