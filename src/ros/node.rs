@@ -50,10 +50,7 @@ pub async fn run(settings: Settings, warnings: &[String]) -> anyhow::Result<()> 
     let mut monitor = Monitor::create(&mut node, watched.clone(), state.clone(), parameters.clone())?;
     let spinner = Arc::new(Spinner::start(node, {
         let services = services.clone();
-        move |node| {
-            services.take_requests();
-            monitor.turn(node, Instant::now());
-        }
+        move |node| monitor.turn(node, services.take_requests(), Instant::now())
     })?);
     let setter = Setter::new(parameters.clone(), events, spinner.node_thread());
     let serve = {

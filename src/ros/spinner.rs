@@ -13,6 +13,10 @@ use tokio::sync::{oneshot, watch};
 /// How long the thread waits for DDS at a time, and so the most that a stop has to wait for it.
 const SPIN_TIMEOUT: Duration = Duration::from_millis(100);
 
+/// How long the thread rests at a time while nobody needs what comes. DDS keeps the newest messages meanwhile and drops older ones,
+/// so that they cost nothing more.
+const REST: Duration = Duration::from_millis(200);
+
 /// Work that needs the node itself, for example to create or end a topic.
 type Request = Box<dyn FnOnce(&mut Node) + Send>;
 
@@ -25,12 +29,16 @@ pub struct Spinner {
 }
 
 impl Spinner {
-    /// Starts to spin; `after_each` is called after each turn, ten times a second at the least.
+    /// Starts to spin. `after_each` is called after each turn, and says whether the thread may rest before the next one. So it is
+    /// called five times a second at the least.
     ///
     /// # Errors
     /// Where the thread cannot be started.
-    pub fn start(mut node: Node, mut after_each: impl FnMut(&mut Node) + Send + 'static) -> Result<Self, ThreadError> {
-        let (requests, receiver) = mpsc::channel();
+    pub fn start(
+        mut node: Node,
+        mut after_each: impl FnMut(&mut Node) -> bool + Send + 'static,
+    ) -> Result<Self, ThreadError> {
+        let (requests, receiver) = mpsc::channel::<Request>();
         let pending = Arc::new(AtomicUsize::new(0));
         let stop = Arc::new(AtomicBool::new(false));
         let (sender, alive) = watch::channel(());
@@ -39,11 +47,16 @@ impl Spinner {
             move || {
                 // Nothing is ever sent: the sender ends with the thread, in whichever way.
                 let _alive: watch::Sender<()> = sender;
+                let mut may_rest = false;
                 while !stop.load(Ordering::Relaxed) {
-                    let is_idle = pending.load(Ordering::Acquire) == 0;
-                    node.spin_once(if is_idle { SPIN_TIMEOUT } else { Duration::ZERO });
+                    if may_rest && let Ok(request) = receiver.recv_timeout(REST) {
+                        request(&mut node);
+                        pending.fetch_sub(1, Ordering::Release);
+                    }
+                    let is_needed = may_rest || pending.load(Ordering::Acquire) > 0;
+                    node.spin_once(if is_needed { Duration::ZERO } else { SPIN_TIMEOUT });
                     serve(&receiver, &pending, &mut node);
-                    after_each(&mut node);
+                    may_rest = after_each(&mut node);
                 }
             }
         })?;

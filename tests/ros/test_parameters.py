@@ -67,6 +67,7 @@ def test_every_parameter_is_listed_and_described(client):
         "cameras",
         "detector.cascade",
         "detector.threads",
+        "image.transport",
         "search.model",
         "emotion.model",
         "gender.model",

@@ -26,6 +26,9 @@ use status::Status;
 
 const PERIOD: Duration = Duration::from_secs(1);
 
+/// How long the node answers at once after a request: more of them may follow.
+const ATTENTION: Duration = Duration::from_secs(2);
+
 /// The topic that every node of a robot reports on.
 const TOPIC: &str = "/diagnostics";
 
@@ -67,6 +70,10 @@ pub struct Monitor {
     node_name: String,
     cameras: HashMap<usize, CameraTasks>,
     next_report: Instant,
+    /// Until when there may be more requests.
+    attentive_until: Instant,
+    /// Whether nobody listens to anything, so that images are taken only now and then.
+    is_resting: bool,
 }
 
 /// What is measured of one camera from report to report.
@@ -74,7 +81,8 @@ pub struct Monitor {
 struct CameraTasks {
     frequency: Frequency,
     stamps: Stamps,
-    was_working: bool,
+    /// Whether each image is counted since the last report.
+    is_counting: bool,
 }
 
 impl Monitor {
@@ -97,23 +105,38 @@ impl Monitor {
             node_name: node.name()?,
             cameras: HashMap::new(),
             next_report: Instant::now(),
+            attentive_until: Instant::now(),
+            is_resting: false,
         })
     }
 
-    /// To be called after each turn of the node.
-    pub fn turn(&mut self, node: &mut Node, now: Instant) {
+    /// To be called after each turn of the node, with the number of requests that came with it. Returns whether the node may rest.
+    pub fn turn(&mut self, node: &mut Node, requests: usize, now: Instant) -> bool {
+        if requests > 0 {
+            self.attentive_until = now + ATTENTION;
+        }
         let watched = self.watched.get();
         let settings = self.parameters.get();
         for (number, identity) in watched.identities.iter().enumerate() {
             let stamps = &mut self.cameras.entry(number).or_default().stamps;
             let clock = &self.clock;
-            identity.source.turn(node, &settings.image, now, &mut |stamp| stamps.add(delay_secs(stamp, clock)));
+            identity
+                .source
+                .turn(node, &settings.image, self.is_resting, now, &mut |stamp| stamps.add(delay_secs(stamp, clock)));
         }
         if now >= self.next_report {
             // A report that comes late does not bring the next ones closer.
             self.next_report = (self.next_report + PERIOD).max(now + PERIOD / 2);
             self.report(&watched, node, now);
         }
+        self.is_resting = now >= self.attentive_until && self.is_unheard(&watched);
+        self.is_resting
+    }
+
+    /// Whether no camera is at work, or nobody listens to what comes of it.
+    fn is_unheard(&self, watched: &Watched) -> bool {
+        let is_wanted = watched.identities.iter().any(|identity| identity.source.is_wanted() == Some(true));
+        !is_wanted && !self.publisher.get_inter_process_subscription_count().is_ok_and(|count| count > 0)
     }
 
     fn report(&mut self, watched: &Watched, node: &Node, now: Instant) {
@@ -122,7 +145,9 @@ impl Monitor {
         for (number, identity) in watched.identities.iter().enumerate() {
             let view = identity.source.watch(node, now);
             let Some(name) = watched.names.get(number) else { continue };
-            let tasks = self.cameras.entry(number).or_default().report(identity, view.as_ref(), now);
+            let tasks = self.cameras.entry(number).or_default();
+            tasks.is_counting &= !self.is_resting;
+            let tasks = tasks.report(identity, view.as_ref(), now);
             let camera = if name.is_empty() { String::new() } else { format!("{name} ") };
             let topic = view.as_ref().map_or("", InputView::topic);
             status.extend(
@@ -152,7 +177,7 @@ impl CameraTasks {
     ) -> [(&'static str, Status); 4] {
         const NAMES: [&str; 4] = ["image frequency", "image time stamps", "image input", "processing"];
         let counters = &identity.counters;
-        let is_starting = !std::mem::replace(&mut self.was_working, view.is_some());
+        let is_starting = !std::mem::replace(&mut self.is_counting, view.is_some());
         if is_starting {
             self.frequency.begin(counters.received(), now);
             self.stamps = Stamps::default();

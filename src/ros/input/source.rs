@@ -111,14 +111,30 @@ impl ImageSource {
         state.work = None;
     }
 
+    /// Whether somebody wants the images; `None` while it does not work.
+    pub fn is_wanted(&self) -> Option<bool> {
+        self.lock().work.as_ref().map(|work| work.intake.is_wanted.load(Ordering::Relaxed))
+    }
+
     /// Hands on the images that have come, and follows the publishers and the parameters. `on_image` is told the stamp of each image.
-    pub fn turn(&self, node: &mut Node, settings: &ImageParameters, now: Instant, on_image: &mut dyn FnMut(&Time)) {
+    /// Where the thread was resting, not all images were taken, and those that are missing are not lost.
+    pub fn turn(
+        &self,
+        node: &mut Node,
+        settings: &ImageParameters,
+        was_resting: bool,
+        now: Instant,
+        on_image: &mut dyn FnMut(&Time),
+    ) {
         let mut state = self.lock();
         let State { subscriptions, loss, work, failures, .. } = &mut *state;
         let last = work.as_ref().and_then(|work| work.last_stamp.clone());
         let images = subscriptions.images(Subscription::next, |image| image.header.stamp.clone(), last);
         let Some(work) = work else { return };
         for image in images {
+            if was_resting {
+                loss.add(Duration::ZERO);
+            }
             on_image(&image.header.stamp);
             work.take(image, loss, &self.counters, now);
         }

@@ -23,8 +23,8 @@ use pace::AnswerPace;
 /// Requests of one service that may wait: as many as DDS keeps of the parameter services.
 const MAX_WAITING: usize = 1000;
 
-/// Takes the requests of one service that have come.
-type Intake = Box<dyn FnMut() + Send>;
+/// Takes the requests of one service that have come, and counts them.
+type Intake = Box<dyn FnMut() -> usize + Send>;
 
 /// The services of a node, which end with it. Clones share them.
 #[derive(Clone, Default)]
@@ -90,9 +90,9 @@ impl Services {
         Ok(Requests { receiver, pace: AnswerPace::default() })
     }
 
-    /// Takes the requests that have come. To be called after each turn of the thread that spins.
-    pub fn take_requests(&self) {
-        self.lock().iter_mut().for_each(|take| take());
+    /// Takes the requests that have come, and returns how many. To be called after each turn of the thread that spins.
+    pub fn take_requests(&self) -> usize {
+        self.lock().iter_mut().map(|take| take()).sum()
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Intake>> {
@@ -135,13 +135,16 @@ fn intake<T: Send + 'static>(
     let (sender, receiver) = mpsc::channel(MAX_WAITING);
     let mut dropped = Throttle::default();
     let take = move || {
+        let mut taken = 0;
         while let Some(Some(request)) = requests.next().now_or_never() {
+            taken += 1;
             if sender.try_send(request).is_err()
                 && let Some(count) = dropped.count(&name, Instant::now())
             {
                 log::warn!("{name}: {MAX_WAITING} requests wait for their answers; {count} more were dropped so far");
             }
         }
+        taken
     };
     (Box::new(take), receiver)
 }
@@ -155,7 +158,7 @@ mod tests {
     #[test]
     fn requests_wait_until_they_are_answered_and_those_beyond_the_limit_are_dropped() {
         let (mut take, mut receiver) = intake("test".to_owned(), stream::iter(0..MAX_WAITING + 5));
-        take();
+        assert_eq!(take(), MAX_WAITING + 5);
         assert_eq!(receiver.len(), MAX_WAITING);
         assert_eq!((receiver.try_recv(), receiver.try_recv()), (Ok(0), Ok(1)));
     }
@@ -163,7 +166,7 @@ mod tests {
     #[test]
     fn nothing_is_taken_while_nothing_has_come() {
         let (mut take, receiver) = intake("test".to_owned(), stream::pending::<u8>());
-        take();
+        assert_eq!(take(), 0);
         assert!(receiver.is_empty());
     }
 }
