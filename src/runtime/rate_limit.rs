@@ -16,18 +16,20 @@ impl RateLimit {
             self.due = None;
             return true;
         }
-        let period = Duration::from_secs_f64(1.0 / rate_hz);
+        // The period of a rate near 0 is longer than any duration.
+        let period = Duration::try_from_secs_f64(1.0 / rate_hz).unwrap_or(Duration::MAX);
         let due = match self.due {
             // A time that goes back begins anew.
             Some((due, last)) if time >= last => due,
             _ => time,
         };
-        let passes = time + period / 2 >= due;
+        let passes = time.saturating_add(period / 2) >= due;
+        let next_due = due.saturating_add(period);
         // What was not used of a pause is not made up for.
-        let next = if passes && time >= due + period {
-            time + period
+        let next = if passes && time >= next_due {
+            time.saturating_add(period)
         } else if passes {
-            due + period
+            next_due
         } else {
             due
         };
@@ -52,6 +54,13 @@ mod tests {
         assert!((100..=101).contains(&passing(10.0, camera()).len()));
         assert!((199..=201).contains(&passing(20.0, camera()).len()));
         assert_eq!(passing(60.0, camera()).len(), 300);
+    }
+
+    #[test]
+    fn a_rate_near_zero_lets_the_first_frame_pass_only() {
+        for rate_hz in [f64::from_bits(1), f64::MIN_POSITIVE, 1e-20, 1e-19, 1e-6] {
+            assert_eq!(passing(rate_hz, [1_700_000_000_000, 1_700_000_000_033, 1_700_000_060_000]), [1_700_000_000_000]);
+        }
     }
 
     #[test]
