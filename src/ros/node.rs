@@ -19,7 +19,7 @@ use crate::logger;
 use crate::managed::FaceNode;
 use crate::names::Names;
 use crate::parameters::{ParameterEvents, Setter, SharedParameters, serve_parameters};
-use crate::services::{Services, respond};
+use crate::services::{MAX_WAITING, Services, respond};
 use crate::spinner::Spinner;
 
 /// Runs the node until SIGINT or SIGTERM. Logs `warnings` about the process first.
@@ -44,7 +44,7 @@ pub async fn run(settings: Settings, warnings: &[String]) -> anyhow::Result<()> 
     let state = SharedState::new();
     let mut changes = serve_lifecycle(&mut node, &services, &state)?;
     let announce = announcer(&mut node)?;
-    let qos = QosProfile::services_default();
+    let qos = QosProfile::services_default().keep_last(MAX_WAITING);
     let mut analyses = services.requests::<AnalyzeImage::Service>(&mut node, "analyze_image", qos)?;
     let watched = SharedWatched::default();
     let mut monitor = Monitor::create(&mut node, watched.clone(), state.clone(), parameters.clone())?;

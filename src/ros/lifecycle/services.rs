@@ -9,7 +9,7 @@ use r2r::{Node, QosProfile};
 use super::machine::SharedState;
 use super::messages::{description_message, event_message, state_message};
 use super::states::{State, TRANSITIONS, Transition};
-use crate::services::{Requests, Services};
+use crate::services::{MAX_WAITING, Requests, Services};
 
 /// Requests to change the state, which the owner of the machine takes one after the other.
 pub type ChangeRequests = Requests<ChangeState::Service>;
@@ -19,7 +19,7 @@ pub type ChangeRequests = Requests<ChangeState::Service>;
 /// # Errors
 /// Where a service cannot be created.
 pub fn serve_lifecycle(node: &mut Node, services: &Services, state: &SharedState) -> r2r::Result<ChangeRequests> {
-    let qos = QosProfile::services_default;
+    let qos = || QosProfile::services_default().keep_last(MAX_WAITING);
     let [current, available] = [(); 2].map(|()| state.clone());
     services.serve::<GetState::Service>(node, "get_state", qos(), move |_| GetState::Response {
         current_state: state_message(current.get()),

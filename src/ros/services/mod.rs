@@ -20,8 +20,9 @@ use tokio::time::sleep;
 
 use pace::AnswerPace;
 
-/// Requests of one service that may wait: as many as DDS keeps of the parameter services.
-const MAX_WAITING: usize = 1000;
+/// Requests of one service that may wait. With as many in its QoS, DDS drops none of a burst: rclcpp has this depth for the parameter
+/// services, and ten for others.
+pub const MAX_WAITING: usize = 1000;
 
 /// Takes the requests of one service that have come, and counts them.
 type Intake = Box<dyn FnMut() -> usize + Send>;
