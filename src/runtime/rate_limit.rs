@@ -59,7 +59,10 @@ mod tests {
     #[test]
     fn a_rate_near_zero_lets_the_first_frame_pass_only() {
         for rate_hz in [f64::from_bits(1), f64::MIN_POSITIVE, 1e-20, 1e-19, 1e-6] {
-            assert_eq!(passing(rate_hz, [1_700_000_000_000, 1_700_000_000_033, 1_700_000_060_000]), [1_700_000_000_000]);
+            assert_eq!(
+                passing(rate_hz, [1_700_000_000_000, 1_700_000_000_033, 1_700_000_060_000]),
+                [1_700_000_000_000]
+            );
         }
     }
 
