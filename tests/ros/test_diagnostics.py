@@ -167,6 +167,26 @@ def test_lost_images_are_reported_and_logged(client, node, diagnostics):
     assert "/test_client offers best_effort" in line
 
 
+def test_two_cameras_on_one_topic_are_no_losses(client, diagnostics, now):
+    client.node.create_publisher(Image, "/image", 5)
+
+    def is_known():
+        return values(diagnostics.next(now)["image input"])["publishers"] == "2"
+
+    while not is_known():
+        pass
+    lost = values(diagnostics.next(now)["image input"])["lost on the way"]
+
+    def publish():
+        # The stamps of the second camera are 5 ms behind those of the first.
+        now()
+        now(0.005)
+
+    for _ in range(5):
+        status = diagnostics.next(publish)["image input"]
+        assert (status.level, values(status)["lost on the way"]) == (OK, lost), status.message
+
+
 def test_a_malformed_image_is_the_last_fault(client, diagnostics):
     image = image_message(np.zeros((48, 64), np.uint8), "mono8")
     image.encoding = "32FC1"

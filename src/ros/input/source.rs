@@ -193,7 +193,9 @@ impl Work {
         self.sequence += 1;
         self.last_arrival = now;
         let stamp = &image.header.stamp;
-        loss.add(u64::try_from(stamp.sec).map_or(Duration::ZERO, |secs| Duration::new(secs, stamp.nanosec)));
+        let time = u64::try_from(stamp.sec).map_or(Duration::ZERO, |secs| Duration::new(secs, stamp.nanosec));
+        // The stamps of several cameras have no common period: nothing is known of what is lost.
+        loss.add(if self.offers.len() > 1 { Duration::ZERO } else { time });
         counters.set_lost(loss.lost());
         let time = self.clock.time(stamp, now.duration_since(self.started));
         self.last_stamp = Some(stamp.clone());
@@ -265,7 +267,8 @@ impl Work {
             duration: now.duration_since(since),
             received: total.received - before.received,
             // Images that seemed lost may turn out to be a slower rhythm of the camera.
-            lost: total.lost.saturating_sub(before.lost),
+            // Another publisher that was just found makes the gaps of the last look meaningless.
+            lost: if self.offers.len() > 1 { 0 } else { total.lost.saturating_sub(before.lost) },
             failed: total.failed - before.failed,
         };
         InputView {
