@@ -176,3 +176,24 @@ def test_nodes_side_by_side_have_ids_of_their_own(start_node, make_client, portr
         return {name.split("_")[0] for name in seen()} == {"front", "rear"}
 
     show_until(clients[0], portrait, both_are_seen)
+
+
+def test_nobody_is_seen_by_a_camera_that_sends_nothing_any_more(start_node, make_client, portrait):
+    start_node("-p", "cameras:=[front, rear]").wait_for_line("waiting for images")
+    front, rear = [make_client(image_topic=f"/{name}/image", node_name=f"/face_attributes/{name}") for name in ["front", "rear"]]
+    listener = Listener(front)
+    for client in [front, rear]:
+        client.connect()
+
+    def both_are_seen():
+        rear.publish(image_message(portrait, "bgr8"))
+        return listener.lists and len(listener.lists[-1].ids) == 2
+
+    show_until(front, portrait, both_are_seen)
+
+    def is_only_rear_seen():
+        rear.publish(image_message(portrait, "bgr8"))
+        front.executor.spin_once(timeout_sec=0.1)
+        return listener.lists[-1].ids and all(name.startswith("camera2_") for name in listener.lists[-1].ids)
+
+    rear.spin_until(is_only_rear_seen)

@@ -104,6 +104,18 @@ impl HumansOutput {
         }
     }
 
+    /// Ends the topics of all faces, also of those for which they are being created.
+    fn end_all(&mut self) {
+        self.retain(|_| false);
+        let (sender, created) = channel();
+        self.sender = sender;
+        let last = std::mem::replace(&mut self.created, created);
+        // Behind all that was asked for before.
+        self.node_thread.post(move |node| {
+            last.try_iter().filter_map(|(_, topics)| topics.ok()).for_each(|topics| topics.destroy(node))
+        });
+    }
+
     fn publish_face(
         &self,
         observation: &Observation,
@@ -143,7 +155,7 @@ impl Output for HumansOutput {
         self.retain(|face| face.last_reported <= time && time - face.last_reported <= max_age);
         let created = self.take_created();
         let ids = scene.faces.iter().map(|face| self.name(face.id)).collect();
-        self.tracked.publish(&self.camera, &received.image.header, ids)?;
+        self.tracked.publish(&self.camera, &received.image.header, ids, max_age)?;
         let mut picture = None;
         for face in &scene.faces {
             self.publish_face(observation, face, &mut picture)?;
@@ -156,17 +168,17 @@ impl Output for HumansOutput {
         if self.faces.is_empty() {
             return Ok(());
         }
-        self.retain(|_| false);
+        self.end_all();
         self.publish_nobody(header)
     }
 
     fn stop(&mut self) -> anyhow::Result<()> {
-        self.retain(|_| false);
+        self.end_all();
         Ok(())
     }
 
     fn publish_nobody(&mut self, header: &Header) -> anyhow::Result<()> {
-        Ok(self.tracked.publish(&self.camera, header, Vec::new())?)
+        Ok(self.tracked.publish(&self.camera, header, Vec::new(), Duration::ZERO)?)
     }
 
     fn close(self: Box<Self>, node: &mut Node) {

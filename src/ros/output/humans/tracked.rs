@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use r2r::hri_msgs::msg::IdsList;
 use r2r::std_msgs::msg::Header;
@@ -9,13 +10,16 @@ use r2r::{Node, Publisher, QosProfile};
 
 use crate::output::has_listeners;
 
+/// Shortest time after which a camera without images is taken for one that sees nobody.
+const SILENCE: Duration = Duration::from_secs(2);
+
 /// The topic. libhri takes each message for all faces of the node, so that the cameras share one list.
 pub struct Tracked(Mutex<Inner>);
 
 struct Inner {
     publisher: Publisher<IdsList>,
-    /// By the name of the camera.
-    ids: BTreeMap<String, Vec<String>>,
+    /// By the name of the camera: its faces, and when it saw them.
+    ids: BTreeMap<String, (Vec<String>, Instant)>,
 }
 
 impl Tracked {
@@ -33,11 +37,14 @@ impl Tracked {
         has_listeners(&self.0.lock().unwrap_or_else(PoisonError::into_inner).publisher)
     }
 
-    /// Publishes the list with the ids that `camera` sees now. No list is followed by an older one.
-    pub fn publish(&self, camera: &str, header: &Header, ids: Vec<String>) -> r2r::Result<()> {
+    /// Publishes the list with the ids that `camera` sees now. No list is followed by an older one. A face of another camera is not
+    /// in it where that camera gave no image for `max_age`, the time for which a face may be missed.
+    pub fn publish(&self, camera: &str, header: &Header, ids: Vec<String>, max_age: Duration) -> r2r::Result<()> {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.ids.insert(camera.to_owned(), ids);
-        let ids = inner.ids.values().flatten().cloned().collect();
+        let now = Instant::now();
+        inner.ids.insert(camera.to_owned(), (ids, now));
+        inner.ids.retain(|_, (_, seen)| now.duration_since(*seen) <= max_age.max(SILENCE));
+        let ids = inner.ids.values().flat_map(|(ids, _)| ids).cloned().collect();
         inner.publisher.publish(&IdsList { header: header.clone(), ids })
     }
 
