@@ -123,6 +123,17 @@ def test_the_number_counts_where_the_label_is_empty_and_what_the_state_does_not_
     node.wait_for_line("there is no transition 'nonsense' from the state finalized")
 
 
+def test_of_many_requests_at_once_each_is_answered(start_managed):
+    _, manager = start_managed()
+    # The first takes a while, in which the others wait.
+    assert manager.change(label="configure") and manager.change(label="cleanup")
+    service = manager.client.services["change_state"]
+    labels = ["configure", "activate", "deactivate", "cleanup"] * 5
+    futures = [service.call_async(ChangeState.Request(transition=Transition(label=label))) for label in labels]
+    manager.client.spin_until(lambda: all(future.done() for future in futures))
+    assert all(future.result().success for future in futures) and manager.state() == "unconfigured"
+
+
 def test_all_states_and_transitions_are_listed(start_managed):
     _, manager = start_managed()
     states = manager.client.call(GetAvailableStates, "get_available_states", GetAvailableStates.Request())
