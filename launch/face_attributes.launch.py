@@ -64,7 +64,7 @@ def generate_launch_description():
             DeclareLaunchArgument(
                 "image_compressed",
                 default_value=[LaunchConfiguration("image"), "/compressed"],
-                description="Topic of the compressed images (sensor_msgs/CompressedImage), for image.transport compressed",
+                description="Topic of the compressed images (sensor_msgs/CompressedImage), for image_transport compressed",
             ),
             DeclareLaunchArgument(
                 "autostart",

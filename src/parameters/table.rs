@@ -81,12 +81,12 @@ pub static TABLE: [Definition; 35] = [
          publish reliably; auto is reliable where every publisher of the topic is, and follows them when they change.",
     ),
     at_configure(
-        "image.transport",
+        "image_transport",
         field!(choice Transport, image.transport),
         "How the images come: raw on the topic image, or compressed (JPEG or PNG) on the topic image/compressed.",
     ),
     live(
-        "image.max_rate_hz",
+        "max_rate_hz",
         field!(double(0.0, 240.0), image.max_rate_hz),
         "Largest number of images per second that are processed, by the times at which they were taken; 0 for all. The others are \
          dropped before they are decoded.",

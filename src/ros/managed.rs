@@ -108,7 +108,11 @@ impl FaceNode {
         let number =
             if name.is_empty() { Some(0) } else { parameters.cameras.iter().position(|camera| camera == name) };
         let Some(camera) = number.and_then(|number| loaded.cameras.get(number)) else {
-            let message = format!("there is no camera '{name}'; there are: {}", parameters.cameras.join(", "));
+            let known = match &parameters.cameras[..] {
+                [] => "the only one has no name".to_owned(),
+                cameras => format!("there are: {}", cameras.join(", ")),
+            };
+            let message = format!("there is no camera '{name}'; {known}");
             return refuse(request, &message);
         };
         let (next_image, calibrations) = (camera.next_image(), camera.calibrations().clone());

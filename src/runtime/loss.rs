@@ -30,6 +30,8 @@ pub struct LossEstimator {
     steady: Vec<f64>,
     counted_in_steady: u64,
     lost: u64,
+    /// Gaps in which images were lost so far.
+    lossy_gaps: u64,
     /// How late the last image was: then the next gap is the shorter for it.
     lateness_secs: f64,
 }
@@ -45,6 +47,7 @@ impl LossEstimator {
         let gap = gap.as_secs_f64();
         let missing = self.period_secs().map_or(0, |period| self.missing_images(gap, period));
         self.lost += missing;
+        self.lossy_gaps += u64::from(missing > 0);
         self.follow_rhythm(gap, missing);
         if self.gaps.len() == KEPT_GAPS {
             self.gaps.pop_front();
@@ -55,6 +58,11 @@ impl LossEstimator {
     /// Images that were lost so far.
     pub fn lost(&self) -> u64 {
         self.lost
+    }
+
+    /// In how many gaps they were lost. A single gap may as well be a pause of the camera.
+    pub fn lossy_gaps(&self) -> u64 {
+        self.lossy_gaps
     }
 
     /// The camera's period, once it is known.
@@ -75,8 +83,8 @@ impl LossEstimator {
     }
 
     fn begin_anew(&mut self, stamp: Duration) {
-        let lost = self.lost;
-        *self = Self { last: (!stamp.is_zero()).then_some(stamp), lost, ..Self::default() };
+        let Self { lost, lossy_gaps, .. } = *self;
+        *self = Self { last: (!stamp.is_zero()).then_some(stamp), lost, lossy_gaps, ..Self::default() };
     }
 
     /// Takes a rhythm that lasts for the camera's period: then nothing was lost in it.

@@ -110,10 +110,10 @@ def compressed(picture, extension, text):
 
 def set_transport(client, transport):
     """As the parameter is read when the node is configured."""
-    refusal = set_parameter(client, "image.transport", transport)
+    refusal = set_parameter(client, "image_transport", transport)
     assert not refusal.successful and "active" in refusal.reason
     change_state(client, Transition.TRANSITION_DEACTIVATE)
-    assert set_parameter(client, "image.transport", transport).successful
+    assert set_parameter(client, "image_transport", transport).successful
     change_state(client, Transition.TRANSITION_ACTIVATE)
 
 
@@ -147,8 +147,8 @@ def test_compressed_images_are_received_where_that_is_asked_for(client, node, po
 
 
 def test_images_above_the_rate_are_dropped(client):
-    assert set_parameter(client, "image.max_rate_hz", 10.0).successful
-    assert not set_parameter(client, "image.max_rate_hz", 241.0).successful
+    assert set_parameter(client, "max_rate_hz", 10.0).successful
+    assert not set_parameter(client, "max_rate_hz", 241.0).successful
     first = client.ask(small_image()).header.stamp.sec + 100
     answers = len(client.answers)
     for number in range(31):
@@ -189,7 +189,7 @@ def test_the_topics_that_carry_images_are_listed(node, make_client, portrait):
 def test_a_publisher_of_another_type_is_named(node, make_client):
     client = make_client(image_topic="/nowhere")
     camera = add_camera(client, RELIABLE, "/image", CompressedImage)
-    line = node.wait_for_line("which is not what image.transport expects there")
+    line = node.wait_for_line("which is not what image_transport expects there")
     assert "/test_client publishes sensor_msgs/msg/CompressedImage on /image" in line
     del camera
 

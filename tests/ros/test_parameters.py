@@ -67,7 +67,7 @@ def test_every_parameter_is_listed_and_described(client):
         "cameras",
         "detector.cascade",
         "detector.threads",
-        "image.transport",
+        "image_transport",
         "search.model",
         "emotion.model",
         "gender.model",

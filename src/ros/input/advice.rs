@@ -39,7 +39,7 @@ impl Advice {
         }
         if let Some(offer) = says(&mut self.other_type, view.of_another_type().next(), now) {
             warnings.push(format!(
-                "{} publishes {} on {topic}, which is not what image.transport expects there",
+                "{} publishes {} on {topic}, which is not what image_transport expects there",
                 offer.node, offer.message_type
             ));
         }
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn another_type_and_lost_images_are_said() {
         let mut advice = Advice::default();
-        let recently = Recently { duration: Duration::from_secs(5), received: 90, lost: 60, failed: 0 };
+        let recently = Recently { duration: Duration::from_secs(5), received: 90, lost: 60, lossy_gaps: 50, failed: 0 };
         let view = InputView { recently, ..view(false, vec![offer(false, IMAGE_TYPES[1])]) };
         let said = warnings(&mut advice, &view, Instant::now());
         assert!(said[0].contains("/camera publishes sensor_msgs/msg/CompressedImage on /cam/image"), "{}", said[0]);
@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn an_input_that_is_well_needs_no_words() {
         let mut advice = Advice::default();
-        let few = Recently { duration: Duration::from_secs(5), received: 148, lost: 2, failed: 0 };
+        let few = Recently { duration: Duration::from_secs(5), received: 148, lost: 14, lossy_gaps: 1, failed: 0 };
         let view = InputView { recently: few, ..view(true, vec![offer(true, IMAGE_TYPES[0])]) };
         assert_eq!(warnings(&mut advice, &view, Instant::now()), [""; 0]);
     }

@@ -151,10 +151,10 @@ impl ImageSource {
     /// What is known of the input, and the log of what is wrong with it; to be called once per second. `None` while it does not work.
     pub fn watch(&self, node: &Node, now: Instant) -> Option<InputView> {
         let mut state = self.lock();
-        let period = state.loss.period();
+        let (period, lossy_gaps) = (state.loss.period(), state.loss.lossy_gaps());
         let subscribed = state.subscriptions.current().cloned();
         let State { work, advice, .. } = &mut *state;
-        let view = work.as_mut()?.view(subscribed, period, &self.counters, now);
+        let view = work.as_mut()?.view(subscribed, period, lossy_gaps, &self.counters, now);
         let warnings = advice.warnings(&view, || image_topics(node), now);
         // Logging publishes: not while the lock is held.
         drop(state);
@@ -249,6 +249,7 @@ impl Work {
         &mut self,
         subscribed: Option<Kind>,
         period: Option<Duration>,
+        lossy_gaps: u64,
         counters: &Counters,
         now: Instant,
     ) -> InputView {
@@ -256,6 +257,7 @@ impl Work {
             duration: Duration::ZERO,
             received: counters.received(),
             lost: counters.lost(),
+            lossy_gaps,
             failed: counters.failed_images(),
         };
         self.counts.push_back((now, total));
@@ -269,6 +271,7 @@ impl Work {
             // Images that seemed lost may turn out to be a slower rhythm of the camera.
             // Another publisher that was just found makes the gaps of the last look meaningless.
             lost: if self.offers.len() > 1 { 0 } else { total.lost.saturating_sub(before.lost) },
+            lossy_gaps: total.lossy_gaps - before.lossy_gaps,
             failed: total.failed - before.failed,
         };
         InputView {

@@ -15,14 +15,17 @@ pub struct Recently {
     pub received: u64,
     /// Lost on the way, as the stamps show.
     pub lost: u64,
+    /// In how many gaps between images.
+    pub lossy_gaps: u64,
     /// Skipped because of a fault.
     pub failed: u64,
 }
 
 impl Recently {
-    /// Whether so many images are lost that it is worth saying: one of twenty, and not just one or two.
+    /// Whether so many images are lost that it is worth saying: one of twenty, and not in one or two gaps only, which may as well be
+    /// pauses of the camera.
     pub fn is_lossy(&self) -> bool {
-        self.lost >= 3 && 20 * self.lost >= self.received + self.lost
+        self.lossy_gaps >= 3 && 20 * self.lost >= self.received + self.lost
     }
 }
 
