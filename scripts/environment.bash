@@ -33,6 +33,7 @@ if [[ -n "${FACE_ATTRIBUTES_FOR_TESTS:-}" ]]; then
     face_attributes_install="$face_attributes_root/build/tests/install"
     for face_attributes_package in bond hri_msgs tf2_msgs vision_msgs; do
         face_attributes_setup="$face_attributes_root/build/tests/interfaces/install/share/$face_attributes_package/local_setup.bash"
+        # shellcheck source=/dev/null
         [[ ! -f "$face_attributes_setup" ]] || source "$face_attributes_setup"
     done
 fi

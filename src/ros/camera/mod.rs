@@ -349,7 +349,8 @@ mod tests {
         let mut of_rear = node.subscribe("~/rear/faces", reliable).unwrap();
         let settings = snapshot.image.clone();
         let turn = move |node: &mut Node| {
-            sources.iter().for_each(|source| source.turn(node, &settings, Instant::now(), &mut |_| ()));
+            sources.iter().for_each(|source| source.turn(node, &settings, false, Instant::now(), &mut |_| ()));
+            false
         };
         let spinner = Spinner::start(node, turn).unwrap();
         let node_thread = spinner.node_thread();
