@@ -170,6 +170,18 @@ def test_a_model_that_is_missing_fails_the_configuration_by_name_and_can_be_mend
     assert len(client.ask(image_message(portrait, "bgr8")).faces) == 1
 
 
+def test_the_number_of_threads_can_be_set_between_two_configurations(start_managed, portrait):
+    _, manager = start_managed()
+    for threads in (1, 2):
+        value = ParameterValue(type=ParameterType.PARAMETER_INTEGER, integer_value=threads)
+        request = SetParameters.Request(parameters=[Parameter(name="detector.threads", value=value)])
+        assert manager.client.call(SetParameters, "set_parameters", request).results[0].successful
+        assert manager.change(label="configure") and manager.change(label="activate")
+        manager.client.connect()
+        assert len(manager.client.ask(image_message(portrait, "bgr8")).faces) == 1
+        assert manager.change(label="deactivate") and manager.change(label="cleanup")
+
+
 def test_a_deactivated_node_says_that_nobody_is_there_and_works_no_more(client, portrait):
     manager = Manager(client)
     first = client.ask(image_message(portrait, "bgr8"))
