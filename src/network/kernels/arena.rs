@@ -1,13 +1,14 @@
 //! The working memory of a run: maps that are not needed at the same time share it.
 
 use std::mem;
+use std::ops::Range;
 
 use super::graph::{MapId, Shape};
 
 /// The cache line and the longest vector, in bytes.
 const ALIGNMENT: usize = 64;
 
-/// Where a map lies in its slot: channels-last rows with a border of zeros.
+/// Where a map lies in its slot: channels-last rows with a border of zeros. The rows of the border count.
 #[derive(Debug, Clone, Copy)]
 pub struct Layout {
     pub shape: Shape,
@@ -15,43 +16,69 @@ pub struct Layout {
     pub step: usize,
     /// Width of the border: top, left, bottom, right.
     pub border: [usize; 4],
+    /// How many rows the slot holds: all, or a band that moves down the map.
+    pub held_rows: usize,
+    /// The first row that the slot holds.
+    pub first_row: usize,
     pub slot: usize,
 }
 
+/// Rows that a band keeps when it moves down: they lie at `from` in the slot, and go to its start.
+#[derive(Debug, Clone, Copy)]
+pub struct Kept {
+    pub from: usize,
+    pub len: usize,
+}
+
 impl Layout {
+    /// The whole map, without a border.
+    pub fn whole(shape: Shape, step: usize) -> Self {
+        Self { shape, step, border: [0; 4], held_rows: shape.height, first_row: 0, slot: 0 }
+    }
+
+    /// Sets the width of the border around a map that is held as a whole.
+    pub fn set_border(&mut self, border: [usize; 4]) {
+        self.border = border;
+        self.held_rows = border[0] + self.shape.height + border[2];
+    }
+
     /// From one row to the next.
     pub fn row_step(&self) -> usize {
         (self.border[1] + self.shape.width + self.border[3]) * self.step
     }
 
-    /// Where the pixel at the top left is.
-    pub fn origin(&self) -> usize {
-        self.border[0] * self.row_step() + self.border[1] * self.step
+    /// Where a pixel of the map is, in a row that the slot holds.
+    pub fn pixel(&self, row: usize, column: usize) -> usize {
+        self.window(row, [0; 2]) + column * self.step
     }
 
-    /// Where a pixel of the map is.
-    pub fn pixel(&self, row: usize, column: usize) -> usize {
-        self.origin() + row * self.row_step() + column * self.step
+    /// Where a window begins, this far above a row and to the left of its first pixel.
+    pub fn window(&self, row: usize, [above, left]: [usize; 2]) -> usize {
+        let rows = self.border[0] + row - above - self.first_row;
+        rows * self.row_step() + (self.border[1] - left) * self.step
     }
 
     pub fn len(&self) -> usize {
-        (self.border[0] + self.shape.height + self.border[2]) * self.row_step()
+        self.held_rows * self.row_step()
     }
 
-    /// Writes the zeros of the border, which another map may have written over.
-    fn clear_border(&self, map: &mut [f32]) {
-        let [top, left, bottom, right] = self.border.map(|width| width * self.step);
+    /// Writes the zeros of the border at these rows of the map, which another map may have written over.
+    fn clear_border(&self, map: &mut [f32], rows: &Range<usize>) {
+        let [top, left, bottom, right] = self.border;
         if self.border == [0; 4] {
             return;
         }
-        let width = left + self.shape.width * self.step + right;
-        let (above, rest) = map.split_at_mut(top / self.step * width);
-        let (rows, below) = rest.split_at_mut(self.shape.height * width);
-        above.fill(0.0);
-        below[..bottom / self.step * width].fill(0.0);
-        for row in rows.chunks_exact_mut(width) {
-            row[..left].fill(0.0);
-            row[width - right..].fill(0.0);
+        let (width, start) = (self.row_step(), self.pixel(rows.start, 0) - left * self.step);
+        if rows.start == 0 {
+            map[start - top * width..start].fill(0.0);
+        }
+        let (written, below) = map[start..].split_at_mut(rows.len() * width);
+        if rows.end == self.shape.height {
+            below[..bottom * width].fill(0.0);
+        }
+        for row in written.chunks_exact_mut(width) {
+            row[..left * self.step].fill(0.0);
+            row[width - right * self.step..].fill(0.0);
         }
     }
 }
@@ -127,11 +154,20 @@ impl Arena {
         &memory[*start..][..layout.len()]
     }
 
-    /// Lets `write` write a map, with a border of zeros around it, and read others. None of them is in its slot.
-    pub fn write(&mut self, layout: &Layout, write: impl FnOnce(&Self, &mut [f32])) {
+    /// Lets `write` write some rows of a map, with a border of zeros around it, and read others. None of them is in its slot.
+    pub fn write(
+        &mut self,
+        layout: &Layout,
+        rows: &Range<usize>,
+        kept: Option<Kept>,
+        write: impl FnOnce(&Self, &mut [f32]),
+    ) {
         let mut slot = mem::take(&mut self.slots[layout.slot]);
         let map = &mut slot.memory[slot.start..][..layout.len()];
-        layout.clear_border(map);
+        if let Some(Kept { from, len }) = kept {
+            map.copy_within(from..from + len, 0);
+        }
+        layout.clear_border(map, rows);
         write(self, map);
         self.slots[layout.slot] = slot;
     }

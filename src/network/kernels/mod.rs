@@ -6,6 +6,7 @@
 //! not know stays with tract.
 
 mod arena;
+mod bands;
 mod graph;
 #[cfg(test)]
 mod made_tests;
@@ -65,7 +66,7 @@ impl Kernels {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut arena = idle.unwrap_or_else(|| self.plan.arena());
         self.plan.write_input(&mut arena, write);
-        Progress { kernels: Arc::clone(self), arena, steps_done: 0 }
+        Progress { kernels: Arc::clone(self), arena, tasks_done: 0 }
     }
 }
 
@@ -73,16 +74,16 @@ impl Kernels {
 pub(crate) struct Progress {
     kernels: Arc<Kernels>,
     arena: Arena,
-    steps_done: usize,
+    tasks_done: usize,
 }
 
 impl Progress {
     /// Goes on until `share` of the whole run's work is done, 0 to 1.
     pub fn advance(&mut self, share: f64) {
         let plan = &self.kernels.plan;
-        while plan.done_after(self.steps_done).is_some_and(|done| done <= share) {
-            plan.run_step(self.steps_done, &mut self.arena);
-            self.steps_done += 1;
+        while plan.done_after(self.tasks_done).is_some_and(|done| done <= share) {
+            plan.run_task(self.tasks_done, &mut self.arena);
+            self.tasks_done += 1;
         }
     }
 
@@ -94,7 +95,7 @@ impl Progress {
 
     /// The outputs, each `[channels][height][width]`; `None` before the end.
     pub fn outputs(&self) -> Option<&[Vec<f32>]> {
-        self.kernels.plan.done_after(self.steps_done).is_none().then(|| self.arena.outputs())
+        self.kernels.plan.done_after(self.tasks_done).is_none().then(|| self.arena.outputs())
     }
 }
 

@@ -1,16 +1,19 @@
-//! Execution of one step.
+//! Execution of one task.
+
+use std::ops::Range;
 
 use super::arena::{Arena, Layout};
-use super::graph::{Convolution, Kind, Shape, Window};
+use super::graph::{Kind, Shape, Window};
 use super::simd::{self, Isa, Row};
-use super::steps::{Step, Work};
+use super::steps::{Step, Task, Work};
 
 /// Some output channels of a convolution.
 pub struct Filters {
     pub channels: usize,
     pub weights: Vec<f32>,
     pub bias: Vec<f32>,
-    pub rows: Rows,
+    /// From where the convolution's rows begin in the output to where those of these channels begin.
+    pub offset: usize,
 }
 
 /// Where the rows of a convolution begin in its maps, and the steps from one to the next.
@@ -31,9 +34,9 @@ struct Steps {
 }
 
 impl Steps {
-    /// The pixels of a map, every `strides`th.
-    fn of(layout: &Layout, strides: [usize; 2]) -> Self {
-        Self { start: layout.origin(), row: layout.row_step() * strides[0], pixel: layout.step * strides[1] }
+    /// The pixels of a map from a start on, every `strides`th.
+    fn of(layout: &Layout, start: usize, strides: [usize; 2]) -> Self {
+        Self { start, row: layout.row_step() * strides[0], pixel: layout.step * strides[1] }
     }
 
     fn is_flat(&self, pixels: usize) -> bool {
@@ -42,84 +45,66 @@ impl Steps {
 }
 
 impl Rows {
-    pub fn new(convolution: &Convolution, input: &Layout, add: Option<&Layout>, output: &Layout) -> Self {
-        let Window { strides, pads, kernel } = convolution.window;
-        let (shape, from, to) = match convolution.kind {
-            Kind::Transposed => (input.shape, [1; 2], kernel),
-            Kind::Dense | Kind::Depthwise => (output.shape, strides, [1; 2]),
+    /// What gives these rows of the output. A transposed convolution gives all.
+    pub fn new(
+        kind: Kind,
+        window: Window,
+        rows: &Range<usize>,
+        [input, output]: [&Layout; 2],
+        add: Option<&Layout>,
+    ) -> Self {
+        let Window { strides, pads, kernel } = window;
+        let first = rows.start;
+        let (count, width, src, to) = match kind {
+            Kind::Transposed => {
+                (input.shape.height, input.shape.width, Steps::of(input, input.pixel(0, 0), [1; 2]), kernel)
+            }
+            Kind::Dense | Kind::Depthwise => {
+                let start = input.window(first * strides[0], [pads[0], pads[1]]);
+                (rows.len(), output.shape.width, Steps::of(input, start, strides), [1; 2])
+            }
         };
-        let mut src = Steps::of(input, from);
-        src.start -= pads[0] * input.row_step() + pads[1] * input.step;
-        let (add, dst) = (add.map(|add| Steps::of(add, to)), Steps::of(output, to));
-        let Shape { height, width, .. } = shape;
+        let written = |layout: &Layout| Steps::of(layout, layout.pixel(first, 0), to);
+        let (add, dst) = (add.map(written), written(output));
         // Rows without borders between them are one row.
         let is_flat = [Some(src), add, Some(dst)].iter().flatten().all(|steps| steps.is_flat(width));
-        let (count, pixels) = if is_flat { (1, height * width) } else { (height, width) };
+        let (count, pixels) = if is_flat { (1, count * width) } else { (count, width) };
         Self { count, pixels, src, add, dst }
-    }
-
-    /// The same rows, written elsewhere.
-    pub fn moved(mut self, by: usize) -> Self {
-        self.dst.start += by;
-        if let Some(add) = &mut self.add {
-            add.start += by;
-        }
-        self
-    }
-
-    /// The same rows, from an output channel on.
-    pub fn at_channel(self, channel: usize) -> Self {
-        self.moved(channel)
     }
 }
 
-/// Runs a step: it reads its maps and writes its own one.
-pub fn run(step: &Step, arena: &mut Arena) {
-    let Step { input, add, output, isa, .. } = step;
-    arena.write(output, |arena, dst| {
+/// Runs a task: it reads its maps and writes rows of its own one.
+pub fn run(step: &Step, task: &Task, arena: &mut Arena) {
+    let (isa, Task { input, output, .. }) = (step.isa, task);
+    arena.write(output, &task.rows, task.kept, |arena, dst| {
         let src = arena.map(input);
-        let add = add.as_ref().map(|add| arena.map(add));
         match &step.work {
             Work::Convolution { filters, is_depthwise, limits, window } => {
+                let Some(rows) = task.convolved else { return };
+                let add = task.add.as_ref().map(|add| arena.map(add));
                 for filters in filters {
-                    filters.each_row(*window, *limits, (src, add), dst, |channels, row| {
+                    filters.each_row(rows, *window, *limits, (src, add), dst, |channels, row| {
                         if *is_depthwise {
-                            simd::depthwise(*isa, row);
+                            simd::depthwise(isa, row);
                         } else {
-                            simd::convolve(*isa, channels, row);
+                            simd::convolve(isa, channels, row);
                         }
                     });
                 }
             }
-            Work::MaxPool(window) => max_pool(*isa, window, [input, output], src, dst),
+            Work::MaxPool(window) => max_pool(isa, window, task, src, dst),
             Work::AveragePool { window, counts_padding } => {
                 average_pool(window, *counts_padding, [input, output], src, dst);
             }
             Work::GlobalMean => {
                 let Shape { height, width, .. } = input.shape;
                 let window = pool_window(input, height, width);
-                mean(window, &src[input.origin()..], &mut dst[output.origin()..][..output.step], height * width);
+                mean(window, &src[input.pixel(0, 0)..], &mut dst[output.pixel(0, 0)..][..output.step], height * width);
             }
-            Work::TapMeans { window, pixels } => {
-                let [height, width] = *pixels;
-                let Window { kernel, strides, pads } = *window;
-                let window = simd::Window {
-                    rows: height,
-                    row_step: input.row_step() * strides[0],
-                    runs: width,
-                    run_step: input.step * strides[1],
-                    run_length: input.shape.channels,
-                };
-                let first = input.origin() - pads[0] * input.row_step() - pads[1] * input.step;
-                let means = dst[output.origin()..].chunks_exact_mut(input.shape.channels);
-                for (position, means) in means.take(kernel[0] * kernel[1]).enumerate() {
-                    let (row, column) = (position / kernel[1], position % kernel[1]);
-                    mean(window, &src[first + row * input.row_step() + column * input.step..], means, height * width);
-                }
-            }
+            Work::TapMeans { window, pixels } => tap_means(window, *pixels, [input, output], src, dst),
             Work::Softmax => {
                 let channels = output.shape.channels;
-                softmax(&src[input.origin()..][..channels], &mut dst[output.origin()..][..channels]);
+                softmax(&src[input.pixel(0, 0)..][..channels], &mut dst[output.pixel(0, 0)..][..channels]);
             }
             Work::Sigmoid => sigmoid(input, output, src, dst),
         }
@@ -129,13 +114,14 @@ pub fn run(step: &Step, arena: &mut Arena) {
 impl Filters {
     fn each_row(
         &self,
+        rows: Rows,
         window: simd::Window,
         limits: [f32; 2],
         (src, add): (&[f32], Option<&[f32]>),
         dst: &mut [f32],
         compute: impl Fn(usize, &mut Row),
     ) {
-        let Rows { count, pixels, src: from, add: added, dst: to } = self.rows;
+        let Rows { count, pixels, src: from, add: added, dst: to } = rows;
         for row in 0..count {
             let start = |steps: Steps| steps.start + row * steps.row;
             compute(
@@ -147,9 +133,9 @@ impl Filters {
                     src_step: from.pixel,
                     weights: &self.weights,
                     bias: &self.bias,
-                    add: add.zip(added).map(|(add, steps)| &add[start(steps)..]),
+                    add: add.zip(added).map(|(add, steps)| &add[start(steps) + self.offset..]),
                     add_step: added.map_or(0, |steps| steps.pixel),
-                    dst: &mut dst[start(to)..],
+                    dst: &mut dst[start(to) + self.offset..],
                     dst_step: to.pixel,
                     limits,
                 },
@@ -158,9 +144,9 @@ impl Filters {
     }
 }
 
-fn max_pool(isa: Isa, window: &Window, [input, output]: [&Layout; 2], src: &[f32], dst: &mut [f32]) {
+fn max_pool(isa: Isa, window: &Window, Task { input, output, rows, .. }: &Task, src: &[f32], dst: &mut [f32]) {
     let [columns, width] = [output.shape.width, input.shape.width];
-    for row in 0..output.shape.height {
+    for row in rows.clone() {
         let rows = window.part(0, row, input.shape.height);
         let mut first = 0;
         while first < columns {
@@ -199,6 +185,30 @@ fn average_pool(window: &Window, counts_padding: bool, [input, output]: [&Layout
             let dst = &mut dst[output.pixel(row, column)..][..output.step];
             mean(part, &src[input.pixel(rows.start, columns.start)..], dst, pixels);
         }
+    }
+}
+
+/// See [`super::graph::Op::TapMeans`].
+fn tap_means(
+    window: &Window,
+    [height, width]: [usize; 2],
+    [input, output]: [&Layout; 2],
+    src: &[f32],
+    dst: &mut [f32],
+) {
+    let Window { kernel, strides, pads } = *window;
+    let met = simd::Window {
+        rows: height,
+        row_step: input.row_step() * strides[0],
+        runs: width,
+        run_step: input.step * strides[1],
+        run_length: input.shape.channels,
+    };
+    let first = input.window(0, [pads[0], pads[1]]);
+    let means = dst[output.pixel(0, 0)..].chunks_exact_mut(input.shape.channels);
+    for (position, means) in means.take(kernel[0] * kernel[1]).enumerate() {
+        let (row, column) = (position / kernel[1], position % kernel[1]);
+        mean(met, &src[first + row * input.row_step() + column * input.step..], means, height * width);
     }
 }
 

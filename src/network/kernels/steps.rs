@@ -1,7 +1,10 @@
-//! The steps of a network for one size of picture: where the maps lie, how the weights are packed, and how long each step takes.
+//! The steps of a network for one size of picture: where the maps lie, how the weights are packed, and how long each task takes.
 
-use super::arena::{Arena, Layout, Slots};
-use super::graph::{Convolution, Graph, Kind, MapId, Node, Op, Window};
+use std::ops::Range;
+
+use super::arena::{Arena, Kept, Layout, Slots};
+use super::bands::{self, Band};
+use super::graph::{Convolution, Graph, Kind, MapId, Node, Op, Shape, Window};
 use super::run::{Filters, Rows, run};
 use super::simd::{self, Isa, LANES};
 
@@ -12,19 +15,15 @@ const MOVE_COST: usize = 8;
 pub struct Plan {
     layouts: Vec<Layout>,
     steps: Vec<Step>,
+    tasks: Vec<Task>,
     slot_sizes: Vec<usize>,
     outputs: Vec<MapId>,
 }
 
-/// A step writes one map.
+/// What makes a map.
 pub struct Step {
     pub work: Work,
-    pub input: Layout,
-    pub add: Option<Layout>,
-    pub output: Layout,
     pub isa: Isa,
-    /// The share of the run's work that is done after this step, 0 to 1.
-    done: f64,
 }
 
 pub enum Work {
@@ -37,23 +36,39 @@ pub enum Work {
     Sigmoid,
 }
 
+/// A step for some rows of its map.
+pub struct Task {
+    pub step: usize,
+    pub rows: Range<usize>,
+    pub input: Layout,
+    pub add: Option<Layout>,
+    pub output: Layout,
+    /// What the band of the output keeps.
+    pub kept: Option<Kept>,
+    /// Where the rows of a convolution are.
+    pub convolved: Option<Rows>,
+    /// The share of the run's work that is done after this task, 0 to 1.
+    done: f64,
+}
+
 impl Plan {
     pub fn new(graph: Graph, isa: Isa) -> Result<Self, String> {
         if graph.nodes.is_empty() {
             return Err("no operation".to_owned());
         }
-        let (layouts, slot_sizes) = layouts(&graph)?;
-        let mut steps = Vec::with_capacity(graph.nodes.len());
-        let mut passed = 0;
-        for Node { op, input, output } in graph.nodes {
-            passed += cost(&op, &layouts[input], &layouts[output]);
+        let chains = bands::chains(&graph);
+        let mut layouts = layouts(&graph)?;
+        let bands: Vec<_> = chains.iter().flat_map(|chain| bands::schedule(&graph, chain, &mut layouts)).collect();
+        let slot_sizes = assign_slots(&graph, &chains, &mut layouts);
+        let mut passed = 0.0;
+        let mut tasks: Vec<_> = bands.into_iter().map(|band| Task::new(&graph, &layouts, band, &mut passed)).collect();
+        for task in &mut tasks {
+            task.done /= passed;
+        }
+        let steps = graph.nodes.into_iter().map(|Node { op, input, output }| {
             let (input, output) = (layouts[input], layouts[output]);
-            let add = match &op {
-                Op::Convolution(convolution) => convolution.add.map(|add| layouts[add]),
-                _ => None,
-            };
             let work = match op {
-                Op::Convolution(convolution) => pack(&convolution, isa, &input, add.as_ref(), &output),
+                Op::Convolution(convolution) => pack(&convolution, isa, &input, &output),
                 Op::MaxPool(window) => Work::MaxPool(window),
                 Op::AveragePool { window, counts_padding } => Work::AveragePool { window, counts_padding },
                 Op::GlobalMean => Work::GlobalMean,
@@ -61,12 +76,9 @@ impl Plan {
                 Op::Softmax => Work::Softmax,
                 Op::Sigmoid => Work::Sigmoid,
             };
-            steps.push(Step { work, input, add, output, isa, done: passed as f64 });
-        }
-        for step in &mut steps {
-            step.done /= passed as f64;
-        }
-        Ok(Self { layouts, steps, slot_sizes, outputs: graph.outputs })
+            Step { work, isa }
+        });
+        Ok(Self { steps: steps.collect(), layouts, tasks, slot_sizes, outputs: graph.outputs })
     }
 
     pub fn arena(&self) -> Arena {
@@ -80,21 +92,23 @@ impl Plan {
     /// Lets `write` write each row of the picture.
     pub fn write_input(&self, arena: &mut Arena, mut write: impl FnMut(usize, &mut [f32])) {
         let layout = &self.layouts[0];
-        arena.write(layout, |_, map| {
+        arena.write(layout, &(0..layout.shape.height), None, |_, map| {
             for row in 0..layout.shape.height {
                 write(row, &mut map[layout.pixel(row, 0)..][..layout.shape.width * layout.step]);
             }
         });
     }
 
-    /// The share of the work that is done after this step; `None` after the last one.
-    pub fn done_after(&self, step: usize) -> Option<f64> {
-        self.steps.get(step).map(|step| step.done)
+    /// The share of the work that is done after this task; `None` after the last one.
+    pub fn done_after(&self, task: usize) -> Option<f64> {
+        self.tasks.get(task).map(|task| task.done)
     }
 
-    pub fn run_step(&self, step: usize, arena: &mut Arena) {
-        run(&self.steps[step], arena);
-        if step + 1 == self.steps.len() {
+    pub fn run_task(&self, task: usize, arena: &mut Arena) {
+        let is_last = task + 1 == self.tasks.len();
+        let task = &self.tasks[task];
+        run(&self.steps[task.step], task, arena);
+        if is_last {
             for (position, output) in self.outputs.iter().enumerate() {
                 arena.export(&self.layouts[*output], position);
             }
@@ -102,46 +116,74 @@ impl Plan {
     }
 }
 
-/// Places the maps: their borders, and their slots, which they leave after the last step that reads them.
-fn layouts(graph: &Graph) -> Result<(Vec<Layout>, Vec<usize>), String> {
-    let mut layouts: Vec<_> = graph
-        .maps
-        .iter()
-        .map(|shape| Layout { shape: *shape, step: shape.channels.next_multiple_of(LANES), border: [0; 4], slot: 0 })
-        .collect();
+impl Task {
+    /// `passed` is the work of the tasks before it.
+    fn new(graph: &Graph, layouts: &[Layout], band: Band, passed: &mut f64) -> Self {
+        let Band { node: step, rows, first_input_row, first_output_row, kept } = band;
+        let Node { op, input, output } = &graph.nodes[step];
+        let input = Layout { first_row: first_input_row, ..layouts[*input] };
+        let output = Layout { first_row: first_output_row, ..layouts[*output] };
+        *passed += cost(op, &input, &output) as f64 * rows.len() as f64 / output.shape.height as f64;
+        let (add, convolved) = match op {
+            Op::Convolution(Convolution { kind, window, add, .. }) => {
+                let add = add.map(|add| layouts[add]);
+                (add, Some(Rows::new(*kind, *window, &rows, [&input, &output], add.as_ref())))
+            }
+            _ => (None, None),
+        };
+        Self { step, rows, input, add, output, kept, convolved, done: *passed }
+    }
+}
+
+/// Lays out the maps with their borders, each as a whole.
+fn layouts(graph: &Graph) -> Result<Vec<Layout>, String> {
+    let step = |shape: &Shape| shape.channels.next_multiple_of(LANES);
+    let mut layouts: Vec<_> = graph.maps.iter().map(|shape| Layout::whole(*shape, step(shape))).collect();
     layouts[0].step = graph.maps[0].channels;
-    let mut last_read = vec![0; layouts.len()];
-    for (position, node) in graph.nodes.iter().enumerate() {
-        last_read[node.input] = position;
+    for node in &graph.nodes {
         let is_dense = matches!(&node.op, Op::Convolution(Convolution { kind: Kind::Dense, .. }));
         if node.input == 0 && !is_dense {
             return Err("the picture does not go into dense convolutions".to_owned());
         }
         if let Op::Convolution(Convolution { window, .. }) | Op::TapMeans { window, .. } = &node.op {
-            let border = &mut layouts[node.input].border;
-            *border = std::array::from_fn(|side| border[side].max(window.pads[side]));
+            let layout = &mut layouts[node.input];
+            layout.set_border(std::array::from_fn(|side| layout.border[side].max(window.pads[side])));
         }
-        if let Op::Convolution(Convolution { add, .. }) = &node.op {
-            if let Some(add) = add {
+        if matches!(&node.op, Op::Convolution(Convolution { add: Some(0), .. })) {
+            return Err("the picture is added to a map".to_owned());
+        }
+    }
+    Ok(layouts)
+}
+
+/// Places the maps in slots, which they leave after the chain of the last node that reads them. Returns the slots' sizes.
+fn assign_slots(graph: &Graph, chains: &[Range<usize>], layouts: &mut [Layout]) -> Vec<usize> {
+    let mut last_read = vec![0; layouts.len()];
+    for (position, chain) in chains.iter().enumerate() {
+        for node in &graph.nodes[chain.clone()] {
+            last_read[node.input] = position;
+            last_read[node.output] = position;
+            if let Op::Convolution(Convolution { add: Some(add), .. }) = &node.op {
                 last_read[*add] = position;
-            }
-            if *add == Some(0) {
-                return Err("the picture is added to a map".to_owned());
             }
         }
     }
     for output in &graph.outputs {
-        last_read[*output] = graph.nodes.len();
+        last_read[*output] = chains.len();
     }
     let mut slots = Slots::default();
     layouts[0].slot = slots.take(layouts[0].len());
-    for (position, node) in graph.nodes.iter().enumerate() {
-        layouts[node.output].slot = slots.take(layouts[node.output].len());
-        for map in (0..=node.output).filter(|map| last_read[*map] == position) {
+    let mut made = 0;
+    for (position, chain) in chains.iter().enumerate() {
+        for node in &graph.nodes[chain.clone()] {
+            made = node.output;
+            layouts[made].slot = slots.take(layouts[made].len());
+        }
+        for map in (0..=made).filter(|map| last_read[*map] == position) {
             slots.release(layouts[map].slot);
         }
     }
-    Ok((layouts, slots.sizes().to_vec()))
+    slots.sizes().to_vec()
 }
 
 /// About how long an operation takes, in multiply-adds.
@@ -161,10 +203,9 @@ fn cost(op: &Op, input: &Layout, output: &Layout) -> usize {
 }
 
 /// Packs a convolution's weights as its tiles read them.
-fn pack(convolution: &Convolution, isa: Isa, input: &Layout, add: Option<&Layout>, output: &Layout) -> Work {
+fn pack(convolution: &Convolution, isa: Isa, input: &Layout, output: &Layout) -> Work {
     let [height, width] = convolution.window.kernel;
     let limits = convolution.limits;
-    let rows = Rows::new(convolution, input, add, output);
     match convolution.kind {
         Kind::Depthwise => {
             let (channels, step, area) = (input.shape.channels, input.step, height * width);
@@ -183,19 +224,19 @@ fn pack(convolution: &Convolution, isa: Isa, input: &Layout, add: Option<&Layout
                 run_step: step,
                 run_length: step,
             };
-            let filters = vec![Filters { channels: step, weights, bias, rows }];
+            let filters = vec![Filters { channels: step, weights, bias, offset: 0 }];
             Work::Convolution { filters, is_depthwise: true, limits, window }
         }
         Kind::Dense => {
             let positions: Vec<_> = (0..height * width).collect();
-            let filters = filters(convolution, isa, output.step, &positions, rows);
+            let filters = filters(convolution, isa, output.step, &positions, 0);
             let window = dense_window(input, [height, width]);
             Work::Convolution { filters, is_depthwise: false, limits, window }
         }
         Kind::Transposed => {
             let block = |position: usize| {
                 let start = position / width * output.row_step() + position % width * output.step;
-                filters(convolution, isa, output.step, &[position], rows.moved(start))
+                filters(convolution, isa, output.step, &[position], start)
             };
             let filters = (0..height * width).flat_map(block).collect();
             let window = dense_window(input, [1, 1]);
@@ -216,7 +257,7 @@ fn dense_window(input: &Layout, [rows, columns]: [usize; 2]) -> simd::Window {
 
 /// The filters of a dense convolution in groups of as many output channels as a tile takes, with the weights at some positions of
 /// the kernel.
-fn filters(convolution: &Convolution, isa: Isa, outputs: usize, positions: &[usize], rows: Rows) -> Vec<Filters> {
+fn filters(convolution: &Convolution, isa: Isa, outputs: usize, positions: &[usize], offset: usize) -> Vec<Filters> {
     let area = convolution.window.kernel.iter().product::<usize>();
     let count = convolution.bias.len();
     let inputs = convolution.weights.len() / (count * area).max(1);
@@ -233,7 +274,7 @@ fn filters(convolution: &Convolution, isa: Isa, outputs: usize, positions: &[usi
             }
         }
         let bias = (first..first + channels).map(|output| convolution.bias.get(output).copied().unwrap_or(0.0));
-        filters.push(Filters { channels, weights, bias: bias.collect(), rows: rows.at_channel(first) });
+        filters.push(Filters { channels, weights, bias: bias.collect(), offset: offset + first });
         first += channels;
     }
     filters
@@ -241,10 +282,12 @@ fn filters(convolution: &Convolution, isa: Isa, outputs: usize, positions: &[usi
 
 #[cfg(test)]
 impl Plan {
+    /// How fast a step was, all of its tasks together.
     pub fn describe(&self, step: usize, nanoseconds: f64) -> String {
-        let Step { work, input, output, .. } = &self.steps[step];
+        let mut tasks = self.tasks.iter().filter(|task| task.step == step);
+        let Some(Task { input, output, .. }) = tasks.next() else { return String::new() };
         let written = output.shape.height * output.shape.width;
-        let (kind, products) = match work {
+        let (kind, products) = match &self.steps[step].work {
             Work::Convolution { filters, is_depthwise, window, .. } => {
                 let weights = filters.iter().map(|filters| filters.weights.len()).sum::<usize>();
                 let kind = if *is_depthwise { "depthwise" } else { "dense" };
@@ -253,6 +296,11 @@ impl Plan {
             Work::MaxPool(_) => ("max pool".to_owned(), written * output.step * 9),
             _ => ("other".to_owned(), 0),
         };
-        format!("{kind} {:?} -> {:?}: {:.1} GMAC/s", input.shape, output.shape, products as f64 / nanoseconds)
+        let speed = products as f64 / nanoseconds;
+        format!("{kind} {:?} -> {:?} x{}: {speed:.1} GMAC/s", input.shape, output.shape, tasks.count() + 1)
+    }
+
+    pub fn step_of(&self, task: usize) -> Option<usize> {
+        self.tasks.get(task).map(|task| task.step)
     }
 }
