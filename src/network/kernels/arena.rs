@@ -119,6 +119,8 @@ impl Slots {
 #[derive(Default)]
 pub struct Arena {
     slots: Vec<Slot>,
+    /// What a step needs besides its maps.
+    scratch: Slot,
     outputs: Vec<Vec<f32>>,
 }
 
@@ -131,6 +133,9 @@ struct Slot {
 
 impl Slot {
     fn new(size: usize) -> Self {
+        if size == 0 {
+            return Self::default();
+        }
         let lanes = ALIGNMENT / size_of::<f32>();
         let memory = vec![0.0; size + lanes];
         let start = memory.as_ptr().align_offset(ALIGNMENT).min(lanes);
@@ -139,9 +144,9 @@ impl Slot {
 }
 
 impl Arena {
-    pub fn new(sizes: &[usize], outputs: impl Iterator<Item = usize>) -> Self {
+    pub fn new(sizes: &[usize], scratch: usize, outputs: impl Iterator<Item = usize>) -> Self {
         let slots = sizes.iter().map(|size| Slot::new(*size)).collect();
-        Self { slots, outputs: outputs.map(|size| vec![0.0; size]).collect() }
+        Self { slots, scratch: Slot::new(scratch), outputs: outputs.map(|size| vec![0.0; size]).collect() }
     }
 
     pub fn outputs(&self) -> &[Vec<f32>] {
@@ -154,22 +159,25 @@ impl Arena {
         &memory[*start..][..layout.len()]
     }
 
-    /// Lets `write` write some rows of a map, with a border of zeros around it, and read others. None of them is in its slot.
+    /// Lets `write` write some rows of a map, with a border of zeros around it, and read others, which are not in its
+    /// slot. Its last argument is the scratch memory.
     pub fn write(
         &mut self,
         layout: &Layout,
         rows: &Range<usize>,
         kept: Option<Kept>,
-        write: impl FnOnce(&Self, &mut [f32]),
+        write: impl FnOnce(&Self, &mut [f32], &mut [f32]),
     ) {
         let mut slot = mem::take(&mut self.slots[layout.slot]);
+        let mut scratch = mem::take(&mut self.scratch);
         let map = &mut slot.memory[slot.start..][..layout.len()];
         if let Some(Kept { from, len }) = kept {
             map.copy_within(from..from + len, 0);
         }
         layout.clear_border(map, rows);
-        write(self, map);
+        write(self, map, &mut scratch.memory[scratch.start..]);
         self.slots[layout.slot] = slot;
+        self.scratch = scratch;
     }
 
     /// Copies a map to an output: `[channels][height][width]`.

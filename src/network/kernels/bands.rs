@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::arena::{Kept, Layout};
 use super::graph::{Convolution, Graph, Kind, Node, Op, Window};
+use super::winograd;
 
 /// How many bytes the bands of a chain may take: well within the second-level cache of today's processors. Where all maps
 /// between the steps of a chain take less, there are no bands.
@@ -37,7 +38,10 @@ fn follows(graph: &Graph, node: usize) -> bool {
     let is_added = matches!(&node.op, Op::Convolution(Convolution { add: Some(add), .. }) if *add == map);
     let readers = graph.nodes.iter().filter(|node| node.reads(map)).count();
     let is_only_reader = node.input == map && !is_added && readers == 1 && !graph.outputs.contains(&map);
-    is_only_reader && row_window(before).is_some() && row_window(node).is_some()
+    // Patches need their whole window.
+    let is_in_patches = matches!(&node.op, Op::Convolution(convolution)
+        if winograd::suits(convolution, graph.maps[node.input], graph.maps[node.output]));
+    is_only_reader && !is_in_patches && row_window(before).is_some() && row_window(node).is_some()
 }
 
 /// The windows of a node that can run row by row.

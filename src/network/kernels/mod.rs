@@ -17,6 +17,7 @@ mod simd;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod winograd;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::{mem, thread};

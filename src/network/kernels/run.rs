@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::arena::{Arena, Layout};
 use super::graph::{Kind, Shape, Window};
-use super::simd::{self, Isa, Row};
+use super::simd::{self, Isa, Patches, Row};
 use super::steps::{Step, Task, Work};
 
 /// Some output channels of a convolution.
@@ -76,7 +76,7 @@ impl Rows {
 /// Runs a task: it reads its maps and writes rows of its own one.
 pub fn run(step: &Step, task: &Task, arena: &mut Arena) {
     let (isa, Task { input, output, .. }) = (step.isa, task);
-    arena.write(output, &task.rows, task.kept, |arena, dst| {
+    arena.write(output, &task.rows, task.kept, |arena, dst, scratch| {
         let src = arena.map(input);
         match &step.work {
             Work::Convolution { filters, is_depthwise, limits, window } => {
@@ -91,6 +91,24 @@ pub fn run(step: &Step, task: &Task, arena: &mut Arena) {
                         }
                     });
                 }
+            }
+            Work::Winograd { channels, weights, bias, limits } => {
+                let [top, left] = [input.border[0], input.border[1]];
+                let patches = &mut Patches {
+                    size: [output.shape.height, output.shape.width],
+                    src: &src[input.window(0, [top, left])..],
+                    src_row_step: input.row_step(),
+                    src_step: input.step,
+                    channels: *channels,
+                    weights,
+                    bias,
+                    limits: *limits,
+                    dst: &mut dst[output.pixel(0, 0)..],
+                    dst_row_step: output.row_step(),
+                    dst_step: output.step,
+                    scratch,
+                };
+                simd::winograd(isa, patches);
             }
             Work::MaxPool(window) => max_pool(isa, window, task, src, dst),
             Work::AveragePool { window, counts_padding } => {

@@ -15,6 +15,7 @@ macro_rules! tiles {
 }
 mod sets;
 mod tile;
+pub mod winograd;
 
 use sets::*;
 use tile::{Tile, TileFn};
@@ -107,6 +108,18 @@ impl Isa {
         }
     }
 
+    fn winograd(self) -> unsafe fn(&mut Patches) {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => winograd_avx512,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => winograd_avx2,
+            #[cfg(target_arch = "aarch64")]
+            Kind::Neon => winograd_neon,
+            Kind::Portable => winograd_portable,
+        }
+    }
+
     /// `runs`: see [`tile::max_tile`].
     fn max(self, runs: usize) -> unsafe fn(&Tile, usize) {
         macro_rules! by_runs {
@@ -192,6 +205,54 @@ pub fn max_pool(isa: Isa, row: &mut Row) {
     // SAFETY: `check` has shown that all pixels of the row lie in the slices, and the function is for instructions that there
     // are.
     unsafe { isa.max(row.window.runs)(&tile(row, 0), row.pixels) };
+}
+
+/// What [`winograd`] computes: a map from windows of 3x3 pixels of another one.
+#[derive(Debug)]
+pub struct Patches<'a> {
+    /// Height and width of the written map.
+    pub size: [usize; 2],
+    /// Begins with the first pixel of the first window.
+    pub src: &'a [f32],
+    pub src_row_step: usize,
+    /// From one pixel to the next, a multiple of 8.
+    pub src_step: usize,
+    /// How many of the source's channels are not 0.
+    pub channels: usize,
+    /// `[product][channels][dst_step]`
+    pub weights: &'a [f32],
+    pub bias: &'a [f32],
+    pub limits: [f32; 2],
+    /// Begins with the first pixel.
+    pub dst: &'a mut [f32],
+    pub dst_row_step: usize,
+    /// From one pixel to the next, a multiple of 8. All are written.
+    pub dst_step: usize,
+    pub scratch: &'a mut [f32],
+}
+
+impl Patches<'_> {
+    /// How many numbers of working memory maps of these steps take.
+    pub fn scratch_len(src_step: usize, dst_step: usize) -> usize {
+        winograd::PRODUCTS * winograd::AT_ONCE * (src_step + dst_step)
+    }
+}
+
+/// Convolution with windows of 3x3 pixels side by side. The source must reach to the end of the last whole patch.
+pub fn winograd(isa: Isa, patches: &mut Patches) {
+    let Patches { size: [height, width], src_row_step, src_step, dst_row_step, dst_step, channels, .. } = *patches;
+    assert!(height > 0 && width > 0, "nothing to compute");
+    assert!([src_step, dst_step].iter().all(|step| step.is_multiple_of(LANES)), "channels are padded");
+    let [last_row, last_column] = [height, width].map(|side| side.next_multiple_of(winograd::SIDE) + 1);
+    let reached = last_row * src_row_step + (last_column + 1) * src_step;
+    assert!(channels <= src_step && reached <= patches.src.len(), "the windows end in the source");
+    let reached = (height - 1) * dst_row_step + width * dst_step;
+    assert!(reached <= patches.dst.len(), "the pixels end in the destination");
+    assert!(patches.scratch.len() >= Patches::scratch_len(src_step, dst_step), "there is room for the products");
+    let weights = winograd::PRODUCTS * channels * dst_step;
+    assert!(weights <= patches.weights.len() && dst_step <= patches.bias.len(), "there are weights for all channels");
+    // SAFETY: all that the patches read and write lies in the slices, and the function is for instructions that there are.
+    unsafe { isa.winograd()(patches) };
 }
 
 /// Checks that all that the tiles of a row read and write lies in its slices.

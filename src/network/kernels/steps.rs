@@ -6,7 +6,8 @@ use super::arena::{Arena, Kept, Layout, Slots};
 use super::bands::{self, Band};
 use super::graph::{Convolution, Graph, Kind, MapId, Node, Op, Shape, Window};
 use super::run::{Filters, Rows, run};
-use super::simd::{self, Isa, LANES};
+use super::simd::{self, Isa, LANES, Patches};
+use super::winograd;
 
 /// What moving a number to or from memory costs, in multiply-adds.
 const MOVE_COST: usize = 8;
@@ -17,6 +18,7 @@ pub struct Plan {
     steps: Vec<Step>,
     tasks: Vec<Task>,
     slot_sizes: Vec<usize>,
+    scratch_len: usize,
     outputs: Vec<MapId>,
 }
 
@@ -27,11 +29,29 @@ pub struct Step {
 }
 
 pub enum Work {
-    Convolution { filters: Vec<Filters>, is_depthwise: bool, limits: [f32; 2], window: simd::Window },
+    Convolution {
+        filters: Vec<Filters>,
+        is_depthwise: bool,
+        limits: [f32; 2],
+        window: simd::Window,
+    },
+    /// A convolution by [`winograd`]. `channels` of the input are not 0.
+    Winograd {
+        channels: usize,
+        weights: Vec<f32>,
+        bias: Vec<f32>,
+        limits: [f32; 2],
+    },
     MaxPool(Window),
-    AveragePool { window: Window, counts_padding: bool },
+    AveragePool {
+        window: Window,
+        counts_padding: bool,
+    },
     GlobalMean,
-    TapMeans { window: Window, pixels: [usize; 2] },
+    TapMeans {
+        window: Window,
+        pixels: [usize; 2],
+    },
     Softmax,
     Sigmoid,
 }
@@ -65,9 +85,14 @@ impl Plan {
         for task in &mut tasks {
             task.done /= passed;
         }
+        let mut scratch_len = 0;
         let steps = graph.nodes.into_iter().map(|Node { op, input, output }| {
             let (input, output) = (layouts[input], layouts[output]);
             let work = match op {
+                Op::Convolution(convolution) if winograd::suits(&convolution, input.shape, output.shape) => {
+                    scratch_len = scratch_len.max(Patches::scratch_len(input.step, output.step));
+                    pack_for_winograd(convolution, &input, &output)
+                }
                 Op::Convolution(convolution) => pack(&convolution, isa, &input, &output),
                 Op::MaxPool(window) => Work::MaxPool(window),
                 Op::AveragePool { window, counts_padding } => Work::AveragePool { window, counts_padding },
@@ -78,7 +103,8 @@ impl Plan {
             };
             Step { work, isa }
         });
-        Ok(Self { steps: steps.collect(), layouts, tasks, slot_sizes, outputs: graph.outputs })
+        let steps = steps.collect();
+        Ok(Self { layouts, steps, tasks, slot_sizes, scratch_len, outputs: graph.outputs })
     }
 
     pub fn arena(&self) -> Arena {
@@ -86,13 +112,13 @@ impl Plan {
             let shape = self.layouts[*output].shape;
             shape.height * shape.width * shape.channels
         });
-        Arena::new(&self.slot_sizes, sizes)
+        Arena::new(&self.slot_sizes, self.scratch_len, sizes)
     }
 
     /// Lets `write` write each row of the picture.
     pub fn write_input(&self, arena: &mut Arena, mut write: impl FnMut(usize, &mut [f32])) {
         let layout = &self.layouts[0];
-        arena.write(layout, &(0..layout.shape.height), None, |_, map| {
+        arena.write(layout, &(0..layout.shape.height), None, |_, map, _| {
             for row in 0..layout.shape.height {
                 write(row, &mut map[layout.pixel(row, 0)..][..layout.shape.width * layout.step]);
             }
@@ -146,8 +172,16 @@ fn layouts(graph: &Graph) -> Result<Vec<Layout>, String> {
             return Err("the picture does not go into dense convolutions".to_owned());
         }
         if let Op::Convolution(Convolution { window, .. }) | Op::TapMeans { window, .. } = &node.op {
+            let mut border = window.pads;
+            if let Op::Convolution(convolution) = &node.op
+                && winograd::suits(convolution, graph.maps[node.input], graph.maps[node.output])
+            {
+                let [below, beside] = winograd::overhang(graph.maps[node.output]);
+                border[2] += below;
+                border[3] += beside;
+            }
             let layout = &mut layouts[node.input];
-            layout.set_border(std::array::from_fn(|side| layout.border[side].max(window.pads[side])));
+            layout.set_border(std::array::from_fn(|side| layout.border[side].max(border[side])));
         }
         if matches!(&node.op, Op::Convolution(Convolution { add: Some(0), .. })) {
             return Err("the picture is added to a map".to_owned());
@@ -200,6 +234,13 @@ fn cost(op: &Op, input: &Layout, output: &Layout) -> usize {
         Op::Sigmoid => read * 20,
     };
     products + (read + written) * MOVE_COST
+}
+
+fn pack_for_winograd(convolution: Convolution, input: &Layout, output: &Layout) -> Work {
+    let weights = winograd::pack(&convolution, output.step);
+    let Convolution { mut bias, limits, .. } = convolution;
+    bias.resize(output.step, 0.0);
+    Work::Winograd { channels: input.shape.channels, weights, bias, limits }
 }
 
 /// Packs a convolution's weights as its tiles read them.
@@ -293,6 +334,7 @@ impl Plan {
                 let kind = if *is_depthwise { "depthwise" } else { "dense" };
                 (format!("{kind} {}x{}", window.rows, window.runs), written * weights)
             }
+            Work::Winograd { channels, .. } => ("Winograd".to_owned(), written * output.step * channels * 9),
             Work::MaxPool(_) => ("max pool".to_owned(), written * output.step * 9),
             _ => ("other".to_owned(), 0),
         };
