@@ -11,14 +11,14 @@
 
 /// The tiles of an instruction set, as functions of their own: the compiler takes minutes when all are inlined into one.
 macro_rules! tiles {
-    ($tile:ident, $vectors:literal; $($pixels:literal)*) => { [$($tile::<$pixels, $vectors> as TileFn),*] };
+    ($tile:ident, $vectors:literal; $($pixels:literal)*) => { [$($tile::<$pixels, $vectors> as TilesFn),*] };
 }
 mod sets;
 mod tile;
 pub mod winograd;
 
 use sets::*;
-use tile::{Tile, TileFn};
+use tile::{Tile, TilesFn};
 
 /// All maps have a multiple of this number of channels, the rest being 0.
 pub const LANES: usize = 8;
@@ -70,7 +70,7 @@ impl Isa {
         widths.iter().copied().find(|width| *width <= channels).unwrap_or(LANES)
     }
 
-    fn convolution_tiles(self, channels: usize) -> &'static [TileFn] {
+    fn convolution_tiles(self, channels: usize) -> &'static [TilesFn] {
         match (self.0, channels) {
             #[cfg(target_arch = "x86_64")]
             (Kind::Avx512, 32) => const { &tiles!(convolve_avx512, 2; 1 2 3 4 5 6 7 8 9 10) },
@@ -87,7 +87,7 @@ impl Isa {
     }
 
     /// `stride`: see [`tile::depthwise_tile`].
-    fn depthwise_tiles(self, stride: usize) -> &'static [TileFn] {
+    fn depthwise_tiles(self, stride: usize) -> &'static [TilesFn] {
         macro_rules! by_stride {
             ($tile:ident; $($pixels:literal)*) => {
                 match stride {
@@ -268,19 +268,20 @@ fn check(row: &Row, channels: usize, weights: usize) {
     );
 }
 
-/// Runs a row in tiles of about equal size. `tiles[n]` is for n + 1 pixels.
-fn run_tiles(tiles: &[TileFn], row: &mut Row) {
+/// Runs a row in tiles of about equal size. `tiles[n]` is for tiles of n + 1 pixels.
+fn run_tiles(tiles: &[TilesFn], row: &mut Row) {
     let count = row.pixels.div_ceil(tiles.len());
     let (pixels, larger) = (row.pixels / count, row.pixels % count);
-    let mut first = 0;
-    for number in 0..count {
-        let pixels = pixels + usize::from(number < larger);
-        // SAFETY: `check` has shown that all pixels of the row lie in the slices, these `pixels` are some of them, and the
-        // functions are for instructions that there are.
-        unsafe {
-            tiles[pixels - 1](&tile(row, first));
+    // SAFETY: `check` has shown that all pixels of the row lie in the slices, the tiles together have as many, and the functions
+    // are for instructions that there are.
+    unsafe {
+        let tile = tile(row, 0);
+        if larger > 0 {
+            tiles[pixels](tile, larger);
         }
-        first += pixels;
+        if larger < count {
+            tiles[pixels - 1](tile.after(larger * (pixels + 1)), count - larger);
+        }
     }
 }
 

@@ -54,18 +54,30 @@ macro_rules! instruction_set {
         }
 
         $(#[target_feature(enable = $feature)])?
-        pub unsafe fn $convolve<const PIXELS: usize, const VECTORS: usize>(tile: &Tile) {
-            unsafe { convolve_tile::<$vector, PIXELS, VECTORS>(tile) }
+        pub unsafe fn $convolve<const PIXELS: usize, const VECTORS: usize>(mut tile: Tile, count: usize) {
+            unsafe {
+                for number in 0..count {
+                    convolve_tile::<$vector, PIXELS, VECTORS>(&tile);
+                    if number + 1 < count {
+                        tile = tile.after(PIXELS);
+                    }
+                }
+            }
         }
 
         $(#[target_feature(enable = $feature)])?
-        pub unsafe fn $depthwise<const PIXELS: usize, const STRIDE: usize>(tile: &Tile) {
+        pub unsafe fn $depthwise<const PIXELS: usize, const STRIDE: usize>(mut tile: Tile, count: usize) {
             let channels = tile.window.run_length;
             let whole = channels - channels % $lanes;
             unsafe {
-                depthwise_tile::<$vector, PIXELS, STRIDE>(tile, 0..whole);
-                if whole < channels {
-                    depthwise_tile::<$rest, PIXELS, STRIDE>(tile, whole..channels);
+                for number in 0..count {
+                    depthwise_tile::<$vector, PIXELS, STRIDE>(&tile, 0..whole);
+                    if whole < channels {
+                        depthwise_tile::<$rest, PIXELS, STRIDE>(&tile, whole..channels);
+                    }
+                    if number + 1 < count {
+                        tile = tile.after(PIXELS);
+                    }
                 }
             }
         }

@@ -3,6 +3,7 @@
 use super::Window;
 
 /// Some pixels of a row, see [`super::Row`].
+#[derive(Clone, Copy)]
 pub struct Tile {
     pub window: Window,
     pub src: *const f32,
@@ -16,9 +17,28 @@ pub struct Tile {
     pub limits: [f32; 2],
 }
 
-/// Computes a tile. All that its window and its steps reach must be readable or writable, and the processor must have the
-/// instructions.
-pub type TileFn = unsafe fn(&Tile);
+impl Tile {
+    /// The tile that begins `pixels` after this one.
+    ///
+    /// # Safety
+    /// The row has these pixels.
+    #[inline(always)]
+    pub unsafe fn after(self, pixels: usize) -> Self {
+        // SAFETY: the caller's.
+        unsafe {
+            Self {
+                src: self.src.add(pixels * self.src_step),
+                add: self.add.map(|add| add.add(pixels * self.add_step)),
+                dst: self.dst.add(pixels * self.dst_step),
+                ..self
+            }
+        }
+    }
+}
+
+/// Computes this number of tiles, which follow each other. All that their windows and steps reach must be readable or writable,
+/// and the processor must have the instructions.
+pub type TilesFn = unsafe fn(Tile, usize);
 
 /// Numbers that one instruction computes at once. Its functions are inlined into functions with the instructions'
 /// `target_feature`, and must only be called from there.
