@@ -112,14 +112,14 @@ pub fn run(step: &Step, task: &Task, arena: &mut Arena) {
             }
             Work::MaxPool(window) => max_pool(isa, window, task, src, dst),
             Work::AveragePool { window, counts_padding } => {
-                average_pool(window, *counts_padding, [input, output], src, dst);
+                average_pool(isa, window, *counts_padding, [input, output], src, dst);
             }
             Work::GlobalMean => {
                 let Shape { height, width, .. } = input.shape;
                 let window = pool_window(input, height, width);
-                mean(window, &src[input.pixel(0, 0)..], &mut dst[output.pixel(0, 0)..][..output.step], height * width);
+                mean(isa, window, &src[input.pixel(0, 0)..], &mut dst[output.pixel(0, 0)..], height * width);
             }
-            Work::TapMeans { window, pixels } => tap_means(window, *pixels, [input, output], src, dst),
+            Work::TapMeans { window, pixels } => tap_means(isa, window, *pixels, [input, output], src, dst),
             Work::Softmax => {
                 let channels = output.shape.channels;
                 softmax(&src[input.pixel(0, 0)..][..channels], &mut dst[output.pixel(0, 0)..][..channels]);
@@ -172,42 +172,37 @@ fn max_pool(isa: Isa, window: &Window, Task { input, output, rows, .. }: &Task, 
             let is_whole = |column: usize| window.part(1, column, width).len() == window.kernel[1];
             let pixels = (first..columns).take_while(|column| is_whole(*column)).count().max(1);
             let part = window.part(1, first, width);
-            simd::max_pool(
-                isa,
-                &mut Row {
-                    pixels,
-                    window: pool_window(input, rows.len(), part.len()),
-                    src: &src[input.pixel(rows.start, part.start)..],
-                    src_step: window.strides[1] * input.step,
-                    weights: &[],
-                    bias: &[],
-                    add: None,
-                    add_step: 0,
-                    dst: &mut dst[output.pixel(row, first)..],
-                    dst_step: output.step,
-                    limits: [f32::NEG_INFINITY, f32::INFINITY],
-                },
-            );
+            let src = (&src[input.pixel(rows.start, part.start)..], window.strides[1] * input.step);
+            let dst = (&mut dst[output.pixel(row, first)..], output.step);
+            simd::max_pool(isa, &mut Row::pool(pixels, pool_window(input, rows.len(), part.len()), src, dst));
             first += pixels;
         }
     }
 }
 
-fn average_pool(window: &Window, counts_padding: bool, [input, output]: [&Layout; 2], src: &[f32], dst: &mut [f32]) {
+fn average_pool(
+    isa: Isa,
+    window: &Window,
+    counts_padding: bool,
+    [input, output]: [&Layout; 2],
+    src: &[f32],
+    dst: &mut [f32],
+) {
     for row in 0..output.shape.height {
         let rows = window.part(0, row, input.shape.height);
         for column in 0..output.shape.width {
             let columns = window.part(1, column, input.shape.width);
             let pixels = if counts_padding { window.kernel.iter().product() } else { rows.len() * columns.len() };
             let part = pool_window(input, rows.len(), columns.len());
-            let dst = &mut dst[output.pixel(row, column)..][..output.step];
-            mean(part, &src[input.pixel(rows.start, columns.start)..], dst, pixels);
+            let src = &src[input.pixel(rows.start, columns.start)..];
+            mean(isa, part, src, &mut dst[output.pixel(row, column)..], pixels);
         }
     }
 }
 
 /// See [`super::graph::Op::TapMeans`].
 fn tap_means(
+    isa: Isa,
     window: &Window,
     [height, width]: [usize; 2],
     [input, output]: [&Layout; 2],
@@ -226,7 +221,7 @@ fn tap_means(
     let means = dst[output.pixel(0, 0)..].chunks_exact_mut(input.shape.channels);
     for (position, means) in means.take(kernel[0] * kernel[1]).enumerate() {
         let (row, column) = (position / kernel[1], position % kernel[1]);
-        mean(met, &src[first + row * input.row_step() + column * input.step..], means, height * width);
+        mean(isa, met, &src[first + row * input.row_step() + column * input.step..], means, height * width);
     }
 }
 
@@ -234,19 +229,9 @@ fn pool_window(input: &Layout, rows: usize, columns: usize) -> simd::Window {
     simd::Window { rows, row_step: input.row_step(), runs: columns, run_step: input.step, run_length: input.step }
 }
 
-/// The sum of a window over `count`, for each channel.
-fn mean(window: simd::Window, src: &[f32], dst: &mut [f32], count: usize) {
-    dst.fill(0.0);
-    for row in 0..window.rows {
-        for pixel in 0..window.runs {
-            for (sum, value) in dst.iter_mut().zip(&src[row * window.row_step + pixel * window.run_step..]) {
-                *sum += value;
-            }
-        }
-    }
-    for sum in dst {
-        *sum /= count as f32;
-    }
+/// The mean of a window over `count`, for each channel.
+fn mean(isa: Isa, window: simd::Window, src: &[f32], dst: &mut [f32], count: usize) {
+    simd::mean(isa, &mut Row::pool(1, window, (src, 0), (dst, 0)), count);
 }
 
 fn softmax(logits: &[f32], probabilities: &mut [f32]) {

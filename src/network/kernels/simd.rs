@@ -108,6 +108,18 @@ impl Isa {
         }
     }
 
+    fn mean(self) -> unsafe fn(&Tile, usize, f32) {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => mean_avx512,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => mean_avx2,
+            #[cfg(target_arch = "aarch64")]
+            Kind::Neon => mean_neon,
+            Kind::Portable => mean_portable,
+        }
+    }
+
     fn winograd(self) -> unsafe fn(&mut Patches) {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
@@ -178,6 +190,19 @@ pub struct Row<'a> {
     pub limits: [f32; 2],
 }
 
+impl<'a> Row<'a> {
+    /// Windows without weights. Steps are from one pixel to the next.
+    pub fn pool(
+        pixels: usize,
+        window: Window,
+        (src, src_step): (&'a [f32], usize),
+        (dst, dst_step): (&'a mut [f32], usize),
+    ) -> Self {
+        let limits = [f32::NEG_INFINITY, f32::INFINITY];
+        Self { pixels, window, src, src_step, weights: &[], bias: &[], add: None, add_step: 0, dst, dst_step, limits }
+    }
+}
+
 /// Dense convolution of a row: `channels` outputs a pixel, each the sum over the window. The weights are
 /// `[rows][runs][run_length][channels]`.
 pub fn convolve(isa: Isa, channels: usize, row: &mut Row) {
@@ -205,6 +230,13 @@ pub fn max_pool(isa: Isa, row: &mut Row) {
     // SAFETY: `check` has shown that all pixels of the row lie in the slices, and the function is for instructions that there
     // are.
     unsafe { isa.max(row.window.runs)(&tile(row, 0), row.pixels) };
+}
+
+/// The mean of each window over `count` for each channel. Only the windows and the destination of the row are used.
+pub fn mean(isa: Isa, row: &mut Row, count: usize) {
+    check(row, row.window.run_length, 0);
+    // SAFETY: as for `max_pool`.
+    unsafe { isa.mean()(&tile(row, 0), row.pixels, count as f32) };
 }
 
 /// What [`winograd`] computes: a map from windows of 3x3 pixels of another one.

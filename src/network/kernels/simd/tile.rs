@@ -189,3 +189,35 @@ unsafe fn largest<V: Vector>(src: *const f32, [rows, runs]: [usize; 2], [row_ste
         largest
     }
 }
+
+/// The sum of each pixel's window over `count`, for each channel; `run_length` may be any number.
+#[inline(always)]
+pub unsafe fn mean_tile<V: Vector>(tile: &Tile, pixels: usize, count: f32) {
+    let Window { rows, row_step, runs, run_step, run_length } = tile.window;
+    let whole = run_length - run_length % V::LANES;
+    // SAFETY: the caller's: the windows of all `pixels` lie in the source, and the pixels in the destination.
+    unsafe {
+        let factor = V::splat(1.0 / count);
+        for pixel in 0..pixels {
+            let (src, dst) = (tile.src.add(pixel * tile.src_step), tile.dst.add(pixel * tile.dst_step));
+            for channel in (0..whole).step_by(V::LANES) {
+                let mut sum = V::splat(0.0);
+                for row in 0..rows {
+                    for run in 0..runs {
+                        sum = sum.add(V::load(src.add(row * row_step + run * run_step + channel)));
+                    }
+                }
+                V::splat(0.0).add_product(sum, factor).store(dst.add(channel));
+            }
+            for channel in whole..run_length {
+                let mut sum = 0.0;
+                for row in 0..rows {
+                    for run in 0..runs {
+                        sum += *src.add(row * row_step + run * run_step + channel);
+                    }
+                }
+                *dst.add(channel) = sum / count;
+            }
+        }
+    }
+}
