@@ -15,6 +15,30 @@ pub const PRODUCTS: usize = WINDOW * WINDOW;
 /// How many patches are computed at once: enough sums for the processor to work on while each one waits.
 pub const AT_ONCE: usize = 8;
 
+/// The transform of a 3x3 filter along one axis (G of Lavin and Gray, 2016, Section 4.3).
+const FILTER_TRANSFORM: [[f64; 3]; WINDOW] = [
+    [1.0 / 4.0, 0.0, 0.0],
+    [-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0],
+    [-1.0 / 6.0, 1.0 / 6.0, -1.0 / 6.0],
+    [1.0 / 24.0, 1.0 / 12.0, 1.0 / 6.0],
+    [1.0 / 24.0, -1.0 / 12.0, 1.0 / 6.0],
+    [0.0, 0.0, 1.0],
+];
+
+/// The weights of 3x3 filters `[output][input][row][column]` for the products: `[product][input][output]`, with `outputs` outputs.
+pub fn transform_filters(filters: &[f32], inputs: usize, outputs: usize) -> Vec<f32> {
+    let mut transformed = vec![0.0; PRODUCTS * inputs * outputs];
+    for (index, filter) in filters.chunks_exact(9).enumerate() {
+        let (output, input) = (index / inputs, index % inputs);
+        for product in 0..PRODUCTS {
+            let [down, right] = [product / WINDOW, product % WINDOW].map(|axis| FILTER_TRANSFORM[axis]);
+            let value: f64 = (0..9).map(|at| f64::from(filter[at]) * down[at / 3] * right[at % 3]).sum();
+            transformed[(product * inputs + input) * outputs + output] = value as f32;
+        }
+    }
+    transformed
+}
+
 /// Computes all patches: `V` for most channels, `Rest` for the last 8. The transformed windows and their products lie in the
 /// scratch memory as `[product][vector of channels][patch]`.
 ///

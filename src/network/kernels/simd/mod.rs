@@ -14,6 +14,8 @@ macro_rules! tiles {
     ($tile:ident, $vectors:literal; $($pixels:literal)*) => { [$($tile::<$pixels, $vectors> as TilesFn),*] };
 }
 mod sets;
+#[cfg(test)]
+mod tests;
 mod tile;
 pub mod winograd;
 
