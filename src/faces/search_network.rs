@@ -46,7 +46,7 @@ pub struct SearchParameters {
 
 impl Default for SearchParameters {
     fn default() -> Self {
-        Self { model: String::new(), rate: 3.0, longer_side: 480, min_confidence: 0.45 }
+        Self { model: String::new(), rate: 3.0, longer_side: 512, min_confidence: 0.45 }
     }
 }
 
