@@ -2,7 +2,7 @@
 //!
 //! The whole frame is searched some times per second. A search is spread over several frames. In each frame, a known face is
 //! searched for in a window about its predicted place. The network's picture of a window has 4,096 pixels, that of a 640x480 frame
-//! 168,960.
+//! 196,608.
 
 use std::time::Duration;
 
