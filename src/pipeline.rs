@@ -9,7 +9,7 @@ use crate::attributes::crop::TiltedFace;
 use crate::attributes::{
     AttributeParameters, Classifiers, ClassifyError, FaceAttributes, People, RawEstimates, crop_worth,
 };
-use crate::faces::{FaceFinder, FaceIds, FinderError, FinderParameters, FoundFace, SearchError};
+use crate::faces::{FaceFinder, FaceIds, FinderError, FinderParameters, FoundFace, SearchError, SearchNetwork};
 use crate::frame::Frame;
 use crate::network::ModelError;
 
@@ -67,6 +67,28 @@ impl From<opencv::Error> for ProcessError {
     }
 }
 
+/// All networks. Clones share their weights: the cameras of a process have one each.
+#[derive(Debug, Clone)]
+pub struct Networks {
+    /// Those that classify.
+    pub classifiers: Arc<Classifiers>,
+    /// The one that finds faces.
+    pub search: SearchNetwork,
+}
+
+impl Networks {
+    /// Loads all networks.
+    ///
+    /// # Errors
+    /// [`ModelError`] names the file that is missing, damaged or made for something else.
+    pub fn load(parameters: &PipelineParameters) -> Result<Self, ModelError> {
+        Ok(Self {
+            classifiers: Arc::new(Classifiers::load(&parameters.attributes)?),
+            search: SearchNetwork::load(parameters.faces.search.model_path())?,
+        })
+    }
+}
+
 /// Finds the faces in the frames of one camera and classifies them, one frame after the other.
 #[derive(Debug)]
 pub struct Pipeline {
@@ -82,20 +104,21 @@ impl Pipeline {
     /// # Errors
     /// [`PipelineError`] names the file that is missing, damaged or made for something else.
     pub fn load(parameters: PipelineParameters) -> Result<Self, PipelineError> {
-        let classifiers = Arc::new(Classifiers::load(&parameters.attributes)?);
-        Ok(Self::with_classifiers(parameters, classifiers, FaceIds::of_camera(0))?)
+        let networks = Networks::load(&parameters)?;
+        Ok(Self::with_networks(parameters, &networks, FaceIds::of_camera(0))?)
     }
 
     /// The pipeline of one of several cameras, which share the networks and differ in their `ids`.
     ///
     /// # Errors
     /// [`FinderError`] names the file that is missing or damaged.
-    pub fn with_classifiers(
+    pub fn with_networks(
         parameters: PipelineParameters,
-        classifiers: Arc<Classifiers>,
+        networks: &Networks,
         ids: FaceIds,
     ) -> Result<Self, FinderError> {
-        let finder = FaceFinder::load(&parameters.faces, ids)?;
+        let Networks { classifiers, search } = networks.clone();
+        let finder = FaceFinder::with_network(&parameters.faces, search, ids)?;
         Ok(Self { parameters, finder, people: People::default(), classifiers })
     }
 

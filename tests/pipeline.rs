@@ -3,13 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use face_attributes::attributes::{Attribute, Classifiers, Emotion, FaceAttributes, Gender};
+use face_attributes::attributes::{Attribute, Emotion, FaceAttributes, Gender};
 use face_attributes::faces::FaceIds;
 use face_attributes::frame::{ByteOrder, Encoding, Frame};
-use face_attributes::pipeline::{Pipeline, PipelineParameters};
+use face_attributes::pipeline::{Networks, Pipeline, PipelineParameters};
 use opencv::core::{Mat, Rect, Scalar, Size};
 use opencv::imgcodecs::{IMREAD_COLOR, imread};
 use opencv::imgproc::{COLOR_BGR2GRAY, INTER_LINEAR, cvt_color_def, resize};
@@ -216,10 +215,10 @@ fn a_wrong_model_or_cascade_stops_the_start_and_is_named() {
 #[test]
 fn cameras_share_the_networks_and_their_ids_differ() {
     let parameters = PipelineParameters::default();
-    let classifiers = Arc::new(Classifiers::load(&parameters.attributes).unwrap());
+    let networks = Networks::load(&parameters).unwrap();
     let [mut front, mut rear] = [0, 1].map(|camera| {
         let ids = FaceIds::of_camera(camera);
-        Pipeline::with_classifiers(parameters.clone(), Arc::clone(&classifiers), ids).unwrap()
+        Pipeline::with_networks(parameters.clone(), &networks, ids).unwrap()
     });
     let portrait = portrait();
     let frame = Frame::from_bgr(&portrait).unwrap();

@@ -105,7 +105,18 @@ impl FaceFinder {
     /// # Errors
     /// [`FinderError`] names the file that is missing or cannot be used.
     pub fn load(parameters: &FinderParameters, ids: FaceIds) -> Result<Self, FinderError> {
-        let mut network = SearchNetwork::load(parameters.search.model_path())?;
+        Self::with_network(parameters, SearchNetwork::load(parameters.search.model_path())?, ids)
+    }
+
+    /// Loads cascades, searches with `network`, whose clones other finders may have, and names new faces by `ids`.
+    ///
+    /// # Errors
+    /// [`FinderError`] names the file that is missing or cannot be used.
+    pub fn with_network(
+        parameters: &FinderParameters,
+        mut network: SearchNetwork,
+        ids: FaceIds,
+    ) -> Result<Self, FinderError> {
         for longer_side_px in [glance_side_px(parameters.search.longer_side), parameters.search.longer_side] {
             network.prepare(USUAL_FRAME, longer_side_px)?;
         }

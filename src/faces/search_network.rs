@@ -5,9 +5,9 @@
 mod decode;
 mod plan;
 
-use std::fmt;
-use std::fs;
 use std::path::Path;
+use std::sync::Arc;
+use std::{fmt, fs};
 
 use opencv::core::{BORDER_CONSTANT, CV_8UC3, Mat, Scalar, Size, Size2f, ToInputArray, Vec3b, copy_make_border};
 use opencv::imgproc::{self, resize};
@@ -89,18 +89,13 @@ pub enum SearchError {
     OpenCv(#[from] opencv::Error),
 }
 
-/// The network, and its execution plans for the sizes of pictures that it has searched lately.
+/// The network, and its execution plans for the sizes of pictures that it has searched lately. Clones share the weights and the
+/// plans: each camera has one.
+#[derive(Debug, Clone)]
 pub struct SearchNetwork {
     /// What it was read from, for messages.
-    name: String,
+    name: Arc<str>,
     plans: Plans,
-}
-
-impl fmt::Debug for SearchNetwork {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sizes: Vec<_> = self.plans.sizes().collect();
-        f.debug_struct("SearchNetwork").field("input_sizes", &sizes).finish_non_exhaustive()
-    }
 }
 
 impl SearchNetwork {
@@ -127,20 +122,24 @@ impl SearchNetwork {
     pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self, ModelError> {
         let refuse = |problem| ModelError { name: name.to_owned(), problem };
         let mut plans = Plans::from_bytes(bytes).map_err(refuse)?;
-        plans.prepare(Size::new(WINDOW_PX, WINDOW_PX)).map_err(refuse)?;
-        Ok(Self { name: name.to_owned(), plans })
+        plans.keep(Size::new(WINDOW_PX, WINDOW_PX)).map_err(refuse)?;
+        Ok(Self { name: name.into(), plans })
     }
 
-    /// Gets ready for pictures of the size `picture` whose longer side is scaled to `longer_side_px`, by searching a black one.
-    /// Otherwise, the first search of such a picture takes a moment longer.
+    /// Gets ready for pictures of the size `picture` whose longer side is scaled to `longer_side_px`, by searching a black one where
+    /// no clone is ready for them. Otherwise, the first search of such a picture takes a moment longer.
     ///
     /// # Errors
     /// [`ModelError`] where the network cannot be run on such pictures.
     pub fn prepare(&mut self, picture: Size, longer_side_px: i32) -> Result<(), ModelError> {
+        let refuse = |problem| ModelError { name: self.name.to_string(), problem };
         let size = input_size(picture, longer_side_px);
+        if !self.plans.keep(size).map_err(refuse)? {
+            return Ok(());
+        }
         let black = vec![Vec3b::default(); size.area() as usize];
         let searched = self.plans.begin(size, &black).and_then(Run::finish);
-        searched.map(drop).map_err(|error| ModelError { name: self.name.clone(), problem: ModelProblem::Trial(error) })
+        searched.map(drop).map_err(|error| refuse(ModelProblem::Trial(error)))
     }
 
     /// The faces in `bgr` (height x width, 8-bit, blue, green, red), from left to right. A part of a larger picture may be given.

@@ -7,11 +7,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use anyhow::Context as _;
-use face_attributes::attributes::Classifiers;
 use face_attributes::faces::FaceIds;
 use face_attributes::frame::Frame;
 use face_attributes::panics::catch_panic;
-use face_attributes::pipeline::Pipeline;
+use face_attributes::pipeline::{Networks, Pipeline};
 use face_attributes::runtime::NamedThread;
 use face_attributes::view::Viewer;
 use r2r::ServiceRequest;
@@ -48,14 +47,13 @@ struct Job {
 }
 
 impl Analysis {
-    /// Starts the thread. It classifies with the cameras' networks, and names faces by `ids`.
+    /// Starts the thread. It works with the cameras' networks, and names faces by `ids`.
     ///
     /// # Errors
     /// Where the thread cannot be started.
-    pub fn start(classifiers: &Arc<Classifiers>, ids: FaceIds, parameters: &SharedParameters) -> anyhow::Result<Self> {
+    pub fn start(networks: &Networks, ids: FaceIds, parameters: &SharedParameters) -> anyhow::Result<Self> {
         let (jobs, receiver) = sync_channel(MAX_WAITING);
-        let worker =
-            Worker { classifiers: Arc::clone(classifiers), ids, parameters: parameters.clone(), pipeline: None };
+        let worker = Worker { networks: networks.clone(), ids, parameters: parameters.clone(), pipeline: None };
         Ok(Self { jobs, thread: NamedThread::spawn("analysis", move || worker.run(&receiver))? })
     }
 
@@ -113,7 +111,7 @@ fn enqueue(jobs: &SyncSender<Job>, job: Job) {
 
 /// Everything that the thread works with.
 struct Worker {
-    classifiers: Arc<Classifiers>,
+    networks: Networks,
     ids: FaceIds,
     parameters: SharedParameters,
     /// Loaded with the first image: most nodes are never asked.
@@ -149,10 +147,7 @@ impl Worker {
         let parameters = self.parameters.get();
         let mut pipeline = match self.pipeline.take() {
             Some(pipeline) => pipeline,
-            None => {
-                let classifiers = Arc::clone(&self.classifiers);
-                Pipeline::with_classifiers(parameters.pipeline.clone(), classifiers, self.ids.clone())?
-            }
+            None => Pipeline::with_networks(parameters.pipeline.clone(), &self.networks, self.ids.clone())?,
         };
         pipeline.set_parameters(parameters.pipeline.clone());
         let scene = pipeline.process_still(frame).context("cannot analyse the image")?;

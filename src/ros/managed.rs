@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use face_attributes::attributes::Classifiers;
 use face_attributes::faces::FaceIds;
 use face_attributes::parameters::{Mutability, Parameters, TABLE, Value};
+use face_attributes::pipeline::Networks;
 use face_attributes::runtime::{NamedThread, set_opencv_threads};
 use futures::future::select_all;
 use r2r::Node;
@@ -44,7 +44,7 @@ pub struct FaceNode {
 struct Loaded {
     /// The values of the parameters that are read when the node is configured.
     values: Vec<Value>,
-    classifiers: Arc<Classifiers>,
+    networks: Networks,
     cameras: Vec<Camera>,
     /// Exists once an active node was asked.
     analysis: Option<Analysis>,
@@ -117,7 +117,7 @@ impl FaceNode {
         };
         let (next_image, calibrations) = (camera.next_image(), camera.calibrations().clone());
         if loaded.analysis.is_none() {
-            match Analysis::start(&loaded.classifiers, self.still_ids.clone(), &self.parameters) {
+            match Analysis::start(&loaded.networks, self.still_ids.clone(), &self.parameters) {
                 Ok(started) => loaded.analysis = Some(started),
                 Err(error) => return refuse(request, &format!("{error:#}")),
             }
@@ -150,25 +150,25 @@ impl FaceNode {
         let shared = self.parameters.clone();
         let load = move || {
             set_opencv_threads(parameters.pipeline.faces.detector.threads)?;
-            let classifiers = Arc::new(Classifiers::load(&parameters.pipeline.attributes)?);
-            let camera = |(topics, identity)| Camera::load(topics, identity, &classifiers, &parameters, &shared);
+            let networks = Networks::load(&parameters.pipeline)?;
+            let camera = |(topics, identity)| Camera::load(topics, identity, &networks, &parameters, &shared);
             let cameras = topics.into_iter().zip(identities).map(camera).collect::<anyhow::Result<Vec<_>>>()?;
-            let models = loaded_models(&parameters.pipeline, &classifiers)?;
-            anyhow::Ok((classifiers, cameras, models))
+            let models = loaded_models(&parameters.pipeline, &networks.classifiers)?;
+            anyhow::Ok((networks, cameras, models))
         };
         // Not in this thread, which answers the services meanwhile.
-        let (classifiers, mut cameras, models) = in_thread("configure", load).await??;
-        let networks = Arc::clone(&classifiers);
+        let (networks, mut cameras, models) = in_thread("configure", load).await??;
+        let classifiers = Arc::clone(&networks.classifiers);
         let (node_thread, names) = (self.spinner.node_thread(), self.names.clone());
         let create = move |node: &mut Node| {
             let shared = SharedOutputs::create(node, node_thread, &names)?;
-            cameras.iter_mut().try_for_each(|camera| camera.create_outputs(node, &networks, &shared))?;
+            cameras.iter_mut().try_for_each(|camera| camera.create_outputs(node, &classifiers, &shared))?;
             anyhow::Ok(cameras)
         };
         let cameras = self.spinner.call(create).await??;
         memory::give_back();
         self.watched.set(Watched { identities: self.identities.clone(), names: watched_names, models });
-        Ok(Loaded { values, classifiers, cameras, analysis: None })
+        Ok(Loaded { values, networks, cameras, analysis: None })
     }
 
     /// Subscribes and starts the threads of all cameras, or of none.
@@ -207,13 +207,13 @@ impl FaceNode {
 
     /// Frees what is loaded. The cameras do not work any more.
     async fn unload(&mut self) -> anyhow::Result<()> {
-        let Some(Loaded { cameras, classifiers, .. }) = self.loaded.take() else { return Ok(()) };
+        let Some(Loaded { cameras, networks, .. }) = self.loaded.take() else { return Ok(()) };
         self.watched.set(Watched { models: Vec::new(), ..Watched::clone(&self.watched.get()) });
         let mut result = Ok(());
         for camera in cameras {
             result = result.and(camera.close(&self.spinner).await);
         }
-        drop(classifiers);
+        drop(networks);
         memory::give_back();
         result
     }

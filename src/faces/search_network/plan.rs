@@ -1,7 +1,8 @@
 //! Runs CenterFace, with one execution plan for each size of picture: in kernels if they agree with tract, otherwise in tract.
 //! A run can pause between two operators.
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use opencv::core::{Size, Vec3b};
@@ -14,20 +15,37 @@ use super::decode::{CELL_PX, CHANNELS, Maps};
 use crate::network::{Kernels, ModelProblem, Progress, RunError, agree, check_outputs, check_shape, noise};
 use crate::panics::catch_panic;
 
-/// How many plans are kept. Each holds a copy of the weights, about 8 MB. A camera needs three: two for its frames and one for
-/// windows. For a folder of photographs of many sizes, plans are made again.
+/// How many plans each user of the network keeps. A plan has a copy of the weights, about 8 MB, which all users share that have
+/// pictures of its size. A camera needs three: two for its frames and one for windows. For a folder of photographs of many sizes,
+/// plans are made again.
 const MAX_PLANS: usize = 4;
 
 /// Size of the picture on which a file is tried, in pixels: not square, so that exchanged sides show.
 const TRIAL_SIZE: Size = Size { width: 96, height: 64 };
 
-/// The network, and its plans for the sizes that were asked for lately.
+/// The network, and its plans for the sizes that this user asked for lately. Clones are other users, which share the network and
+/// all plans that at least one of them keeps.
+#[derive(Clone)]
 pub(super) struct Plans {
-    network: InferenceModel,
-    /// What kernels are translated from; `None` where only tract's operators can run the network.
-    proto: Option<ModelProto>,
+    network: Arc<Network>,
     /// The one that was used last is the last one.
     plans: Vec<Arc<Plan>>,
+}
+
+/// What plans are made of.
+struct Network {
+    proto: ModelProto,
+    /// Whether the kernels can run it; otherwise tract does.
+    has_kernels: bool,
+    /// The plans of all users.
+    made: Mutex<Vec<Weak<Plan>>>,
+}
+
+impl fmt::Debug for Plans {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sizes: Vec<_> = self.sizes().collect();
+        f.debug_struct("Plans").field("input_sizes", &sizes).finish_non_exhaustive()
+    }
 }
 
 impl Plans {
@@ -35,17 +53,18 @@ impl Plans {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ModelProblem> {
         // tract panics in many places where a graph is damaged.
         catch_panic(|| {
-            let (proto, network) = read(bytes)?;
+            let proto = read(bytes)?;
             let numbers = noise(3 * TRIAL_SIZE.area() as usize);
             let picture: Vec<_> = numbers.as_chunks().0.iter().map(|bgr| Vec3b::from(*bgr)).collect();
             let run = |plan: Plan| Arc::new(plan).begin(&picture).and_then(Run::finish).map_err(ModelProblem::Trial);
-            let in_tract = run(Plan::in_tract(&network, TRIAL_SIZE)?)?;
+            let in_tract = run(Plan::in_tract(&proto, TRIAL_SIZE)?)?;
             in_tract.read(check_heat).flatten().map_err(ModelProblem::Trial)?;
-            let is_same = match Plan::in_kernels(&proto, TRIAL_SIZE) {
+            let has_kernels = match Plan::in_kernels(&proto, TRIAL_SIZE) {
                 Some(plan) => run(plan)?.agrees_with(&in_tract).map_err(ModelProblem::Trial)?,
                 None => false,
             };
-            Ok(Self { network, proto: is_same.then_some(proto), plans: Vec::new() })
+            let network = Arc::new(Network { proto, has_kernels, made: Mutex::default() });
+            Ok(Self { network, plans: Vec::new() })
         })
         .unwrap_or_else(|panic| Err(ModelProblem::Unsupported(panic)))
     }
@@ -58,27 +77,61 @@ impl Plans {
     /// Begins to run the network on a picture of this `size`: blue, green, red, row by row without padding. Its sides are
     /// multiples of 32.
     pub fn begin(&mut self, size: Size, bgr: &[Vec3b]) -> Result<Run, RunError> {
-        self.prepare(size).map_err(|problem| RunError::Tract(problem.to_string()))?.begin(bgr)
+        self.plan(size).map_err(|problem| RunError::Tract(problem.to_string()))?.begin(bgr)
     }
 
-    /// Makes the plan for pictures of this `size`, if there is none.
-    pub fn prepare(&mut self, size: Size) -> Result<Arc<Plan>, ModelProblem> {
-        let plan = match self.plans.iter().position(|plan| plan.size == size) {
-            Some(known) => self.plans.remove(known),
-            None => match self.proto.as_ref().and_then(|proto| Plan::in_kernels(proto, size)) {
-                Some(plan) => Arc::new(plan),
-                None => {
-                    let plan = catch_panic(|| Plan::in_tract(&self.network, size));
-                    Arc::new(plan.map_err(ModelProblem::Unsupported)??)
+    /// Keeps the plan for pictures of this `size`, and says whether it had to be made, because no user had it.
+    pub fn keep(&mut self, size: Size) -> Result<bool, ModelProblem> {
+        let is_made = find(&self.network.made(), size).is_none();
+        self.plan(size)?;
+        Ok(is_made)
+    }
+
+    /// The plan for pictures of this `size`.
+    fn plan(&mut self, size: Size) -> Result<&Arc<Plan>, ModelProblem> {
+        let position = match self.plans.iter().position(|plan| plan.size == size) {
+            Some(position) => position,
+            None => {
+                let plan = self.network.plan(size)?;
+                if self.plans.len() == MAX_PLANS {
+                    self.plans.remove(0);
                 }
-            },
+                self.plans.push(plan);
+                self.plans.len() - 1
+            }
         };
-        if self.plans.len() == MAX_PLANS {
-            self.plans.remove(0);
+        let last = self.plans.len() - 1;
+        self.plans[position..].rotate_left(1);
+        Ok(&self.plans[last])
+    }
+}
+
+impl Network {
+    fn made(&self) -> MutexGuard<'_, Vec<Weak<Plan>>> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The plan for pictures of this `size`, of which there is one for all users. While it is made, others wait who need one that
+    /// they do not keep.
+    fn plan(&self, size: Size) -> Result<Arc<Plan>, ModelProblem> {
+        let mut made = self.made();
+        if let Some(plan) = find(&made, size) {
+            return Ok(plan);
         }
-        self.plans.push(Arc::clone(&plan));
+        let in_kernels = if self.has_kernels { Plan::in_kernels(&self.proto, size) } else { None };
+        let plan = match in_kernels {
+            Some(plan) => plan,
+            None => catch_panic(|| Plan::in_tract(&self.proto, size)).map_err(ModelProblem::Unsupported)??,
+        };
+        let plan = Arc::new(plan);
+        made.retain(|plan| plan.strong_count() > 0);
+        made.push(Arc::downgrade(&plan));
         Ok(plan)
     }
+}
+
+fn find(made: &[Weak<Plan>], size: Size) -> Option<Arc<Plan>> {
+    made.iter().filter_map(Weak::upgrade).find(|plan| plan.size == size)
 }
 
 /// The network for pictures of one size.
@@ -119,12 +172,11 @@ impl Plan {
         Some(Self { size, engine: Engine::Kernels(kernels) })
     }
 
-    fn in_tract(network: &InferenceModel, size: Size) -> Result<Self, ModelProblem> {
+    fn in_tract(proto: &ModelProto, size: Size) -> Result<Self, ModelProblem> {
         let unsupported = |error: TractError| ModelProblem::Unsupported(format!("{error:#}"));
         let [width, height] = [size.width, size.height].map(|side| side as usize);
         let shape = [1, 3, height, width];
-        let network = network
-            .clone()
+        let network = inference_model(proto)?
             .with_input_fact(0, f32::fact(shape).into())
             .and_then(|network| network.into_optimized())
             .map_err(unsupported)?;
@@ -293,25 +345,80 @@ impl Run {
     }
 }
 
-/// Parses the file. Its input size and output sizes are examples of PyTorch's export: the network takes any size.
-fn read(bytes: &[u8]) -> Result<(ModelProto, InferenceModel), ModelProblem> {
-    let not_onnx = |error: TractError| ModelProblem::NotOnnx(format!("{error:#}"));
-    let onnx = tract_onnx::onnx().with_ignore_output_shapes(true).with_ignore_value_info(true);
-    let proto = onnx.proto_model_for_read(&mut &*bytes).map_err(not_onnx)?;
+/// Parses the file.
+fn read(bytes: &[u8]) -> Result<ModelProto, ModelProblem> {
+    let proto = tract_onnx::onnx()
+        .proto_model_for_read(&mut &*bytes)
+        .map_err(|error| ModelProblem::NotOnnx(format!("{error:#}")))?;
     check_outputs(&proto)?;
-    let network =
-        onnx.model_for_proto_model(&proto).map_err(|error| ModelProblem::Unsupported(format!("{error:#}")))?;
+    Ok(proto)
+}
+
+/// tract's graph of the file. The file's input size and output sizes are examples of PyTorch's export: the network takes any size.
+fn inference_model(proto: &ModelProto) -> Result<InferenceModel, ModelProblem> {
+    let onnx = tract_onnx::onnx().with_ignore_output_shapes(true).with_ignore_value_info(true);
+    let network = onnx.model_for_proto_model(proto).map_err(|error| ModelProblem::Unsupported(format!("{error:#}")))?;
     let (inputs, outputs) = (network.inputs.len(), network.outputs.len());
     if (inputs, outputs) != (1, CHANNELS.len()) {
         let expected = format!("1 input and {} outputs", CHANNELS.len());
         return Err(ModelProblem::Shape { tensor: "the graph", expected, got: format!("{inputs} and {outputs}") });
     }
-    Ok((proto, network))
+    Ok(network)
 }
 
 fn check_heat(maps: &Maps) -> Result<(), RunError> {
     match maps.heat.iter().find(|value| !(0.0..=1.0).contains(*value)) {
         Some(value) => Err(RunError::NotHeat { value: *value }),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::faces::SearchNetwork;
+
+    const WIDE: Size = Size { width: 96, height: 64 };
+    const TALL: Size = Size { width: 64, height: 96 };
+
+    #[test]
+    fn users_share_plans_and_a_plan_ends_with_its_last_user() {
+        let mut one = Plans::from_bytes(SearchNetwork::BUILT_IN).unwrap();
+        let mut other = one.clone();
+        assert!(one.keep(WIDE).unwrap() && !other.keep(WIDE).unwrap() && other.keep(TALL).unwrap());
+        assert!(Arc::ptr_eq(one.plan(WIDE).unwrap(), other.plan(WIDE).unwrap()));
+        // So many other sizes that `one` does not keep the first any more.
+        for width in 1..=MAX_PLANS as i32 {
+            one.keep(Size::new(32 * width, 32)).unwrap();
+        }
+        assert_eq!((one.plans.len(), one.plans.iter().any(|plan| plan.size == WIDE)), (MAX_PLANS, false));
+        assert!(!one.keep(WIDE).unwrap(), "the other user has it");
+        drop(other);
+        assert!(one.keep(TALL).unwrap(), "nobody has it any more");
+    }
+
+    #[test]
+    fn several_threads_run_one_plan_at_once() {
+        let picture = |first: u8| -> Vec<Vec3b> {
+            let pixel = |n: i32| [n as u8 ^ first, (n / 7) as u8, first].into();
+            (0..WIDE.area()).map(pixel).collect()
+        };
+        let mut alone = Plans::from_bytes(SearchNetwork::BUILT_IN).unwrap();
+        let heat_of = |plans: &mut Plans, first| {
+            let run = plans.begin(WIDE, &picture(first)).and_then(Run::finish).unwrap();
+            run.read(|maps| maps.heat.to_vec()).unwrap()
+        };
+        let expected: Vec<_> = (0..4).map(|first| heat_of(&mut alone, first)).collect();
+        assert_ne!(expected[0], expected[1]);
+        let together: Vec<_> = std::thread::scope(|scope| {
+            let user = |first| {
+                let mut plans = alone.clone();
+                scope.spawn(move || (0..5).map(|_| heat_of(&mut plans, first)).collect::<Vec<_>>())
+            };
+            (0..4).map(user).collect::<Vec<_>>().into_iter().map(|user| user.join().unwrap()).collect()
+        });
+        for (heat, expected) in together.iter().zip(expected) {
+            assert!(heat.iter().all(|heat| *heat == expected));
+        }
     }
 }

@@ -11,7 +11,7 @@ use anyhow::{Context as _, anyhow};
 use face_attributes::attributes::Classifiers;
 use face_attributes::faces::FaceIds;
 use face_attributes::parameters::Parameters;
-use face_attributes::pipeline::Pipeline;
+use face_attributes::pipeline::{Networks, Pipeline};
 use face_attributes::runtime::{Counters, Mailbox, NamedThread};
 use r2r::Node;
 use r2r::builtin_interfaces::msg::Time;
@@ -116,16 +116,16 @@ impl Camera {
     /// Loads the pipeline by a snapshot of the parameters. Cameras share the networks. [`Camera::create_outputs`] is next.
     ///
     /// # Errors
-    /// Where a cascade or the search network cannot be loaded.
+    /// Where a cascade cannot be loaded.
     pub fn load(
         topics: CameraTopics,
         identity: CameraIdentity,
-        classifiers: &Arc<Classifiers>,
+        networks: &Networks,
         snapshot: &Parameters,
         parameters: &SharedParameters,
     ) -> anyhow::Result<Self> {
         let ids = identity.ids.clone();
-        let pipeline = Pipeline::with_classifiers(snapshot.pipeline.clone(), Arc::clone(classifiers), ids)?;
+        let pipeline = Pipeline::with_networks(snapshot.pipeline.clone(), networks, ids)?;
         Ok(Self {
             topics,
             identity,
@@ -334,12 +334,12 @@ mod tests {
         let names = Names::new("/".to_owned(), "cameras".to_owned(), Vec::new());
         let parameters = SharedParameters::new(Parameters::default(), false);
         let snapshot = parameters.get();
-        let classifiers = Arc::new(Classifiers::load(&snapshot.pipeline.attributes).unwrap());
+        let networks = Networks::load(&snapshot.pipeline).unwrap();
         let mut sources = Vec::new();
         let mut load = |number, name: &str| {
             let identity = CameraIdentity::new(FaceIds::of_camera(number));
             sources.push(Arc::clone(&identity.source));
-            Camera::load(CameraTopics::named(name, &names), identity, &classifiers, &snapshot, &parameters).unwrap()
+            Camera::load(CameraTopics::named(name, &names), identity, &networks, &snapshot, &parameters).unwrap()
         };
         let (mut front, mut rear) = (load(0, "front"), load(1, "rear"));
         let reliable = QosProfile::default();
@@ -357,7 +357,7 @@ mod tests {
         let create = move |node: &mut Node| {
             let shared = SharedOutputs::create(node, node_thread, &names).unwrap();
             for camera in [&mut front, &mut rear] {
-                camera.create_outputs(node, &classifiers, &shared).unwrap();
+                camera.create_outputs(node, &networks.classifiers, &shared).unwrap();
             }
             (front, rear)
         };
