@@ -238,3 +238,60 @@ fn an_id_ends_with_a_pause_and_not_with_the_next_frame() {
     assert!(ids[0] == ids[1] && ids[1] == ids[2] && ids[3] == ids[4]);
     assert!(ids[2] != ids[3] && ids[4] != ids[5] && ids[5] != ids[0]);
 }
+
+/// Six faces, of which those in the lower row are smaller.
+fn crowd() -> Mat {
+    let head = Mat::roi(&portrait(), Rect::new(100, 20, 240, 240)).unwrap().try_clone().unwrap();
+    let mut crowd = Mat::new_rows_cols_with_default(400, 600, opencv::core::CV_8UC3, Scalar::all(90.0)).unwrap();
+    for column in 0..3 {
+        for (row, side) in [(0, 200), (1, 150)] {
+            let mut place = Mat::roi_mut(&mut crowd, Rect::new(200 * column, 210 * row, side, side)).unwrap();
+            resize(&head, &mut place, Size::new(side, side), 0.0, 0.0, opencv::imgproc::INTER_AREA).unwrap();
+        }
+    }
+    crowd
+}
+
+#[test]
+fn of_a_crowd_some_are_classified_in_turns_and_the_others_keep_their_answers() {
+    const MAX: usize = 2;
+    let crowd = crowd();
+    let frame = Frame::from_bgr(&crowd).unwrap();
+    let mut pipeline = pipeline();
+    let mut parameters = pipeline.parameters().clone();
+    parameters.max_faces_per_frame = MAX as i32;
+    pipeline.set_parameters(parameters.clone());
+    let time = |number: u32| number * Duration::from_millis(33);
+    let mut waits = Vec::new();
+    for number in 0..60 {
+        let faces = pipeline.process(&frame, time(number)).unwrap().faces;
+        let seen: Vec<_> = faces.iter().filter(|face| face.seen).collect();
+        let classified = seen.iter().filter(|face| face.raw.emotion.is_some() && face.raw.gender.is_some()).count();
+        assert_eq!(classified, MAX.min(seen.len()), "frame {number}");
+        for face in seen {
+            assert_eq!(face.answered == Some(time(number)), face.raw.emotion.is_some(), "{face:?}");
+            assert_eq!(face.answered.is_some(), face.emotion.is_some() && face.gender.is_some(), "{face:?}");
+        }
+        if number >= 30 {
+            assert_eq!(faces.len(), 6);
+            waits.extend(faces.iter().map(|face| time(number) - face.answered.unwrap()));
+            let labels: Vec<_> = faces.iter().map(|face| face.emotion.as_ref().unwrap().label).collect();
+            assert_eq!(labels, [Some(Emotion::Happy); 6], "frame {number}");
+        }
+    }
+    // A small face waits up to twice as long as with turns of equal length, which is two frames here.
+    assert!(waits.iter().max().unwrap() <= &time(4), "{waits:?}");
+    parameters.max_faces_per_frame = 0;
+    pipeline.set_parameters(parameters);
+    let faces = pipeline.process(&frame, time(60)).unwrap().faces;
+    assert!(faces.iter().filter(|face| face.seen).all(|face| face.raw.emotion.is_some()), "0 is no limit");
+}
+
+#[test]
+fn of_a_still_picture_all_faces_are_classified() {
+    let mut parameters = PipelineParameters::default();
+    parameters.max_faces_per_frame = 1;
+    let crowd = crowd();
+    let scene = Pipeline::load(parameters).unwrap().process_still(&Frame::from_bgr(&crowd).unwrap()).unwrap();
+    assert_eq!((scene.faces.len(), scene.faces.iter().filter(|face| face.raw.gender.is_some()).count()), (6, 6));
+}

@@ -63,9 +63,12 @@ pub struct FaceAttributes {
     pub confidence: f32,
     /// Points of the face in this frame, where the finder gives them.
     pub landmarks: Option<Landmarks>,
-    /// What holds over time; `None` where emotions are not classified, or no classification has succeeded yet.
+    /// The time of the newest frame whose crop of the face was classified: what holds over time is from there. `None` before the
+    /// first.
+    pub answered: Option<Duration>,
+    /// What holds over time; `None` where emotions are not classified, or no classification has succeeded yet or for long.
     pub emotion: Option<Estimate<Emotion>>,
-    /// What holds over time; `None` where gender is not classified, or no classification has succeeded yet.
+    /// What holds over time; `None` where gender is not classified, or no classification has succeeded yet or for long.
     pub gender: Option<Estimate<Gender>>,
     /// The answers for this frame alone.
     pub raw: RawEstimates,
@@ -74,9 +77,9 @@ pub struct FaceAttributes {
 /// The answers of the networks for one face in one frame.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RawEstimates {
-    /// `None` where emotions are not classified, the face is not seen, or the classification failed.
+    /// `None` where emotions are not classified, the face is not seen or waits for its turn, or the classification failed.
     pub emotion: Option<Estimate<Emotion>>,
-    /// `None` where gender is not classified, the face is not seen, or the classification failed.
+    /// `None` where gender is not classified, the face is not seen or waits for its turn, or the classification failed.
     pub gender: Option<Estimate<Gender>>,
 }
 

@@ -25,6 +25,8 @@ const CHANGE_RATIO: f64 = 5.0;
 const MAX_LOG_RATIO: f64 = 4.0;
 /// Without an answer, the logarithms of the probabilities decay to those of equal classes, with this many time constants.
 const FORGETTING: f64 = 4.0;
+/// Without an answer, nothing holds any more after this many time constants.
+const MAX_GAP: f64 = 4.0;
 /// By how much the variance of the answers raises the logarithms of the probabilities: one over the variance of answers without
 /// disturbance. Chosen for the calibration of both networks on FER-2013 and UTKFace.
 const SPREAD_GAIN: f64 = 0.7;
@@ -109,7 +111,8 @@ impl<A: Attribute> Held<A> {
             return;
         }
         let logs = centred_logs(answer);
-        // Between two answers, at most the time since the last frame belongs to this one: it says nothing about a gap.
+        // Between two answers, at most the time since the last frame belongs to this one: it says nothing about a gap. A face that
+        // waited for its turn was there all the time.
         let secs = time.saturating_sub(self.asked).as_secs_f64();
         let gap = time.saturating_sub(self.updated).as_secs_f64();
         if worth * secs <= 0.0 {
@@ -152,9 +155,20 @@ impl<A: Attribute> Held<A> {
         }
     }
 
+    /// Whether the last answer still holds at `time`.
+    pub fn is_current(&self, time: Duration, parameters: HoldParameters) -> bool {
+        time.saturating_sub(self.updated).as_secs_f64() <= MAX_GAP * parameters.time_constant
+    }
+
     /// What holds at `time`. To be called once per frame.
     pub fn estimate(&mut self, time: Duration, parameters: HoldParameters) -> Estimate<A> {
         self.asked = time;
+        self.estimate_while_waiting(time, parameters)
+    }
+
+    /// What holds at `time`, in place of [`Held::estimate`] where the face is seen and waits for its turn. The next answer counts
+    /// for this frame too.
+    pub fn estimate_while_waiting(&mut self, time: Duration, parameters: HoldParameters) -> Estimate<A> {
         let gap = time.saturating_sub(self.updated).as_secs_f64();
         let kept = if gap > 0.0 { (-gap / (FORGETTING * parameters.time_constant)).exp() } else { 1.0 };
         let exponent = kept * (1.0 + SPREAD_GAIN * self.spread);

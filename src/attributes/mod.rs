@@ -6,12 +6,13 @@ pub mod crop;
 mod estimate;
 pub mod held;
 mod people;
+mod turns;
 mod worth;
 
 pub use classifier::{BuiltIn, Classifier, ClassifierParameters, ClassifyError};
 pub use classifiers::{AttributeParameters, Classifiers, FaceAttributes, RawEstimates};
 pub use estimate::{Estimate, UNKNOWN};
-pub use people::People;
+pub use people::{Look, People};
 pub use worth::crop_worth;
 
 use std::fmt::Debug;

@@ -160,6 +160,7 @@ mod tests {
             followed_since: Duration::from_millis(1500),
             confidence: 1.0,
             landmarks: None,
+            answered: Some(NOW),
             emotion: Some(Estimate::<Emotion>::from_probabilities(vec![0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0], 0.5)),
             gender: Some(Estimate::from_probabilities(vec![1.0, 0.0], 0.5)),
             raw: RawEstimates::default(),

@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn each_parameter_is_described_and_its_default_is_valid() {
-        assert_eq!(TABLE.len(), 35);
+        assert_eq!(TABLE.len(), 36);
         assert_eq!(TABLE[2].name, "image.reliability");
         for definition in &TABLE {
             assert!(!definition.description.is_empty(), "{}", definition.name);

@@ -58,7 +58,7 @@ const TIME_CONSTANT: &str = "Time constant in seconds of the filter over the ans
                              slower; 0 gives the answer for each image alone.";
 
 /// Every parameter.
-pub static TABLE: [Definition; 35] = [
+pub static TABLE: [Definition; 36] = [
     at_configure(
         "cameras",
         Field::Strings {
@@ -145,6 +145,12 @@ pub static TABLE: [Definition; 35] = [
         field!(double(0.1, 10.0), pipeline.faces.tracking.max_age),
         "Longest time in seconds for which a face may be missed: until then its id is kept, and its place is predicted as far as \
          its motion is known.",
+    ),
+    live(
+        "max_faces_per_frame",
+        field!(integer(0, 30), pipeline.max_faces_per_frame),
+        "Largest number of faces that are classified in one image, so that a crowd costs no more; 0 for all. New faces come first, \
+         then those that wait longest, large ones up to twice as often. The others keep what holds of them for a moment.",
     ),
     live("emotion.enabled", field!(bool, pipeline.attributes.emotion.enabled), ENABLED),
     at_configure("emotion.model", field!(string, pipeline.attributes.emotion.model), MODEL),

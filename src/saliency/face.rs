@@ -177,6 +177,7 @@ mod tests {
             followed_since: Duration::ZERO,
             confidence: 1.0,
             landmarks: None,
+            answered: None,
             emotion: None,
             gender: None,
             raw: RawEstimates { emotion, gender },

@@ -123,6 +123,7 @@ mod tests {
             followed_since: Duration::ZERO,
             confidence: 0.9,
             landmarks,
+            answered: None,
             emotion: None,
             gender: None,
             raw: RawEstimates::default(),

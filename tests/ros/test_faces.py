@@ -124,6 +124,35 @@ def test_a_time_constant_of_0_gives_the_raw_answer(client, portrait):
         assert face.emotion == face.raw_emotion
 
 
+def crowd(portrait):
+    """Six faces, three beside each other in two rows."""
+    x, y = FACE_X - FACE_SIDE, FACE_Y - FACE_SIDE
+    head = cv2.resize(portrait[y : y + 2 * FACE_SIDE, x : x + 2 * FACE_SIDE], (200, 200), interpolation=cv2.INTER_AREA)
+    return np.tile(head, (2, 3, 1))
+
+
+def test_of_a_crowd_some_are_classified_in_each_image_and_the_others_say_how_old_their_answers_are(client, portrait):
+    picture = crowd(portrait)
+    assert set_parameter(client, "max_faces_per_frame", 2).successful
+    assert not set_parameter(client, "max_faces_per_frame", 31).successful
+    for frame in range(60):
+        faces = client.ask(stamped(picture, 7000 + frame / 30)).faces
+        now = [face for face in faces if face.answer_age_secs == 0]
+        assert len(now) <= 2
+        for face in faces:
+            is_answered_now = sum(face.raw_emotion.probabilities) > 0.99
+            assert is_answered_now == (face in now)
+            # Before the first answer the age is NaN.
+            assert (sum(face.emotion.probabilities) > 0.99) == (face.answer_age_secs >= 0)
+        if frame >= 30:
+            assert len(faces) == 6 and len(now) == 2
+            assert max(face.answer_age_secs for face in faces) < 5 / 30
+            assert {face.emotion.label for face in faces} == {Emotion.HAPPY}
+    assert set_parameter(client, "max_faces_per_frame", 0).successful
+    faces = client.ask(stamped(picture, 7002)).faces
+    assert [face.answer_age_secs for face in faces if face.seen] == [0] * 6
+
+
 def yuv422(bgr, first_is_luma):
     """4:2:2 with the colour of every second pixel, in the order Y U Y V or U Y V Y."""
     yuv = cv2.cvtColor(bgr, cv2.COLOR_BGR2YUV)

@@ -39,6 +39,9 @@ pub struct FaceReport {
     /// Eyes (left, right in the picture), nose, corners of the mouth (left, right): x and y in pixels. `null` where the
     /// finder gives none.
     pub landmarks: Option<[(f32, f32); 5]>,
+    /// The time of the newest picture for which the face was classified, in seconds from the beginning of the video: what holds
+    /// over time is from there. `null` before the first.
+    pub answered: Option<f64>,
     /// What holds over time; `null` where emotions are not classified.
     pub emotion: Option<EstimateReport>,
     /// What holds over time; `null` where gender is not classified.
@@ -50,9 +53,9 @@ pub struct FaceReport {
 /// The networks' answers for a face in one picture.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RawReport {
-    /// `null` where emotions are not classified, or the face is not seen.
+    /// `null` where emotions are not classified, or the face is not seen or waits for its turn.
     pub emotion: Option<EstimateReport>,
-    /// `null` where gender is not classified, or the face is not seen.
+    /// `null` where gender is not classified, or the face is not seen or waits for its turn.
     pub gender: Option<EstimateReport>,
 }
 
@@ -87,6 +90,7 @@ impl From<&FaceAttributes> for FaceReport {
             followed_since: face.followed_since.as_secs_f64(),
             confidence: face.confidence,
             landmarks: face.landmarks.map(|Landmarks(points)| points),
+            answered: face.answered.map(|answered| answered.as_secs_f64()),
             emotion: face.emotion.as_ref().map(EstimateReport::from),
             gender: face.gender.as_ref().map(EstimateReport::from),
             raw: RawReport {

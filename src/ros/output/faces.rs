@@ -77,6 +77,7 @@ fn face_message(face: &FaceAttributes, view: &FaceView, time: Duration) -> msg::
         position_method: position_method(view),
         position: Point { x: position[0], y: position[1], z: position[2] },
         position_error: view.position().and(view.range).map_or(f32::NAN, |range| range.error as f32),
+        answer_age_secs: face.answered.map_or(f32::NAN, |answered| time.saturating_sub(answered).as_secs_f32()),
         emotion: face.emotion.as_ref().map_or_else(no_emotion, emotion_message),
         gender: face.gender.as_ref().map_or_else(no_gender, gender_message),
         raw_emotion: face.raw.emotion.as_ref().map_or_else(no_emotion, emotion_message),

@@ -17,7 +17,7 @@ use crate::dataset::{Labelled, Sample};
 use crate::source::SourceError;
 use face_attributes::attributes::{
     AttributeParameters, BuiltIn, Classifier, ClassifierParameters, ClassifyError, Emotion, Estimate, FaceAttributes,
-    Gender, People, RawEstimates, crop_worth,
+    Gender, Look, People, RawEstimates, crop_worth,
 };
 use face_attributes::faces::{FaceIds, FoundFace};
 use rendering::{Conditions, Rendering};
@@ -161,7 +161,8 @@ pub fn run_sequence<A: HeldOverTime>(
             let face =
                 FoundFace { id, roi, seen: true, followed_since: Duration::ZERO, confidence: 1.0, landmarks: None };
             let worth = crop_worth(&gray, &face).map_err(not_rendered)?;
-            shown.held.extend(A::held(people.describe(face, time, A::raw(raw.clone()), worth, parameters)));
+            let look = Look::Classified { raw: A::raw(raw.clone()), worth };
+            shown.held.extend(A::held(people.describe(face, time, look, parameters)));
             shown.raw.push(raw);
         }
         sequence.push(shown);

@@ -130,6 +130,7 @@ mod tests {
             followed_since: Duration::ZERO,
             confidence: 1.0,
             landmarks: None,
+            answered: None,
             emotion: Some(Estimate::from_probabilities(emotion.to_vec(), 0.4)),
             gender: Some(Estimate::from_probabilities(gender.to_vec(), 0.6)),
             raw: RawEstimates::default(),
