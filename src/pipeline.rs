@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use opencv::core::Mat;
 
 use crate::attributes::crop::TiltedFace;
-use crate::attributes::{AttributeParameters, Classifiers, ClassifyError, FaceAttributes, Look, People, crop_worth};
+use crate::attributes::{
+    AttributeParameters, Classifiers, ClassifyError, FaceAttributes, Look, People, Workspace, crop_worth,
+};
 use crate::faces::{FaceFinder, FaceIds, FinderError, FinderParameters, FoundFace, SearchError, SearchNetwork};
 use crate::frame::Frame;
 use crate::network::ModelError;
@@ -103,6 +105,9 @@ pub struct Pipeline {
     finder: FaceFinder,
     people: People,
     classifiers: Arc<Classifiers>,
+    /// The present frame in grey. Kept for its memory, as the workspace is.
+    gray: Mat,
+    workspace: Workspace,
 }
 
 impl Pipeline {
@@ -126,7 +131,8 @@ impl Pipeline {
     ) -> Result<Self, FinderError> {
         let Networks { classifiers, search } = networks.clone();
         let finder = FaceFinder::with_network(&parameters.faces, search, ids)?;
-        Ok(Self { parameters, finder, people: People::default(), classifiers })
+        let (people, gray, workspace) = (People::default(), Mat::default(), Workspace::default());
+        Ok(Self { parameters, finder, people, classifiers, gray, workspace })
     }
 
     /// The parameters in force.
@@ -146,12 +152,12 @@ impl Pipeline {
     /// [`ProcessError`] where OpenCV or the search network fail on this frame.
     pub fn process(&mut self, frame: &Frame, time: Duration) -> Result<Scene, ProcessError> {
         let mut clock = StageClock::start();
-        let gray = frame.to_gray()?;
+        frame.write_gray(&mut self.gray)?;
         let gray_time = clock.lap();
-        let found = self.finder.find(frame, &gray, time, &self.parameters.faces)?;
+        let found = self.finder.find(frame, &self.gray, time, &self.parameters.faces)?;
         self.people.forget(time, self.parameters.faces.tracking.max_age());
         let find_time = clock.lap();
-        let mut scene = self.describe(&gray, found, time, self.parameters.max_faces_per_frame)?;
+        let mut scene = self.describe(found, time, self.parameters.max_faces_per_frame)?;
         scene.times = StageTimes { gray: gray_time, find: find_time, classify: clock.lap() };
         Ok(scene)
     }
@@ -161,28 +167,29 @@ impl Pipeline {
     /// # Errors
     /// [`ProcessError`] where OpenCV or the search network fail on this picture.
     pub fn process_still(&mut self, picture: &Frame) -> Result<Scene, ProcessError> {
-        let gray = picture.to_gray()?;
-        let found = self.finder.find_in_still(picture, &gray, &self.parameters.faces)?;
+        picture.write_gray(&mut self.gray)?;
+        let found = self.finder.find_in_still(picture, &self.gray, &self.parameters.faces)?;
         self.people.clear();
-        self.describe(&gray, found, Duration::ZERO, 0)
+        self.describe(found, Duration::ZERO, 0)
     }
 
     /// Classifies at most `max` of the faces, or all where it is 0.
-    fn describe(&mut self, gray: &Mat, found: Vec<FoundFace>, time: Duration, max: i32) -> Result<Scene, ProcessError> {
-        let attributes = &self.parameters.attributes;
+    fn describe(&mut self, found: Vec<FoundFace>, time: Duration, max: i32) -> Result<Scene, ProcessError> {
+        let Self { parameters, people, classifiers, gray, workspace, .. } = self;
+        let attributes = &parameters.attributes;
         let (mut faces, mut failures) = (Vec::with_capacity(found.len()), Vec::new());
-        self.people.give_turns(&found, time, usize::try_from(max).unwrap_or(0));
+        people.give_turns(&found, time, usize::try_from(max).unwrap_or(0));
         for face in found {
             let look = if !face.seen {
                 Look::Unseen
-            } else if self.people.has_turn(face.id) {
+            } else if people.has_turn(face.id) {
                 let place = TiltedFace::new(face.roi, face.landmarks.as_ref());
-                let raw = self.classifiers.classify(gray, place, attributes, &mut failures);
-                Look::Classified { raw, worth: crop_worth(gray, &face)? }
+                let raw = classifiers.classify(workspace, gray, place, attributes, &mut failures);
+                Look::Classified { raw, worth: crop_worth(gray, &face, workspace)? }
             } else {
                 Look::Waiting
             };
-            faces.push(self.people.describe(face, time, look, attributes));
+            faces.push(people.describe(face, time, look, attributes));
         }
         Ok(Scene { time, faces, failures, times: StageTimes::default() })
     }
@@ -208,5 +215,51 @@ impl StageClock {
     fn lap(&mut self) -> Duration {
         let now = Instant::now();
         now - std::mem::replace(&mut self.begin, now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opencv::core::Rect;
+    use opencv::imgcodecs::{IMREAD_COLOR, imread};
+    use opencv::imgproc::{COLOR_BGR2RGB, cvt_color_def};
+    use opencv::prelude::*;
+
+    use super::*;
+    use crate::frame::{ByteOrder, Encoding};
+
+    impl Pipeline {
+        /// Where all pictures on the way of a frame are in memory, in rising order, as some of them change places.
+        fn addresses(&self) -> Vec<*const u8> {
+            let mut addresses = vec![self.gray.data()];
+            addresses.extend(self.finder.addresses().chain(self.workspace.addresses()));
+            addresses.sort();
+            addresses
+        }
+    }
+
+    /// What OpenCV allocates is seen by no allocator of Rust: `tests/allocations.rs` has the rest.
+    #[test]
+    fn pictures_stay_where_they_are_from_frame_to_frame() {
+        let mut portrait = Mat::default();
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/astronaut.jpg");
+        cvt_color_def(&imread(path, IMREAD_COLOR).unwrap(), &mut portrait, COLOR_BGR2RGB).unwrap();
+        let mut pipeline = Pipeline::load(PipelineParameters::default()).unwrap();
+        let mut steady = Vec::new();
+        for number in 0..40 {
+            let part = Mat::roi(&portrait, Rect::new(number, 10, 420, 340)).unwrap().try_clone().unwrap();
+            let rgb = part.data_bytes().unwrap();
+            // Red, green, blue, so that colours are converted.
+            let frame = Frame::new(420, 340, 3 * 420, Encoding::Rgb8, ByteOrder::LittleEndian, rgb).unwrap();
+            let scene = pipeline.process(&frame, number.unsigned_abs() * Duration::from_millis(33)).unwrap();
+            assert_eq!(scene.faces.len(), 1);
+            // By then, the whole frame was searched twice.
+            if number >= 25 {
+                steady.push(pipeline.addresses());
+            }
+        }
+        assert!(steady.windows(2).all(|frames| frames[0] == frames[1]), "{steady:?}");
+        // None but the part for a crop that is turned or leaves the image, which this face needs none of.
+        assert_eq!(steady[0].iter().filter(|address| address.is_null()).count(), 1);
     }
 }

@@ -289,8 +289,7 @@ fn of_a_crowd_some_are_classified_in_turns_and_the_others_keep_their_answers() {
 
 #[test]
 fn of_a_still_picture_all_faces_are_classified() {
-    let mut parameters = PipelineParameters::default();
-    parameters.max_faces_per_frame = 1;
+    let parameters = PipelineParameters { max_faces_per_frame: 1, ..PipelineParameters::default() };
     let crowd = crowd();
     let scene = Pipeline::load(parameters).unwrap().process_still(&Frame::from_bgr(&crowd).unwrap()).unwrap();
     assert_eq!((scene.faces.len(), scene.faces.iter().filter(|face| face.raw.gender.is_some()).count()), (6, 6));

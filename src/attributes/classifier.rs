@@ -7,8 +7,8 @@ use std::sync::Arc;
 use opencv::core::Mat;
 use opencv::prelude::*;
 
-use super::crop::{CropError, TiltedFace, crop_face, mirror};
-use super::{Attribute, Emotion, Estimate, Gender};
+use super::crop::{CropError, TiltedFace, write_crop, write_mirrored};
+use super::{Attribute, Emotion, Estimate, Gender, Workspace};
 use crate::network::{Model, ModelError, RunError};
 
 /// An attribute whose network is built into this library.
@@ -95,20 +95,37 @@ impl<A: BuiltIn> Classifier<A> {
         face: impl Into<TiltedFace>,
         parameters: &ClassifierParameters,
     ) -> Result<Estimate<A>, ClassifyError> {
-        let crop = crop_face(gray, face, parameters.margin, self.model.input_size())?;
-        let mut probabilities = self.run(&crop)?;
+        self.classify_in(&mut Workspace::default(), gray, face.into(), parameters)
+    }
+
+    /// As [`Classifier::classify`], with memory that is kept from face to face.
+    ///
+    /// # Errors
+    /// Those of [`Classifier::classify`].
+    pub fn classify_in(
+        &self,
+        workspace: &mut Workspace,
+        gray: &Mat,
+        face: TiltedFace,
+        parameters: &ClassifierParameters,
+    ) -> Result<Estimate<A>, ClassifyError> {
+        let Workspace { crop, mirrored, part, .. } = workspace;
+        write_crop(gray, face, parameters.margin, self.model.input_size(), part, crop)?;
+        let mut probabilities = self.run(crop, <[f32]>::to_vec)?;
         if parameters.mirror {
-            let mirrored = self.run(&mirror(&crop).map_err(CropError::from)?)?;
-            for (probability, other) in probabilities.iter_mut().zip(mirrored) {
-                *probability = (*probability + other) / 2.0;
-            }
+            write_mirrored(crop, mirrored).map_err(CropError::from)?;
+            self.run(mirrored, |others| {
+                for (probability, other) in probabilities.iter_mut().zip(others) {
+                    *probability = (*probability + other) / 2.0;
+                }
+            })?;
         }
         Ok(Estimate::from_probabilities(probabilities, parameters.min_confidence))
     }
 
-    fn run(&self, crop: &Mat) -> Result<Vec<f32>, ClassifyError> {
+    fn run<T>(&self, crop: &Mat, read: impl FnOnce(&[f32]) -> T) -> Result<T, ClassifyError> {
         let pixels = crop.data_bytes().map_err(CropError::from)?;
-        self.model.run(pixels).map_err(|error| ClassifyError::Network { task: A::TASK, error })
+        self.model.run_with(pixels, read).map_err(|error| ClassifyError::Network { task: A::TASK, error })
     }
 }
 
@@ -116,6 +133,7 @@ impl<A: BuiltIn> Classifier<A> {
 mod tests {
     use super::*;
     use crate::attributes::AttributeParameters;
+    use crate::attributes::crop::mirror;
     use crate::faces::BoundingBox;
 
     /// A picture without symmetry, of another size than the network's.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use opencv::core::Mat;
 
 use super::crop::TiltedFace;
-use super::{BuiltIn, Classifier, ClassifierParameters, ClassifyError, Emotion, Estimate, Gender};
+use super::{BuiltIn, Classifier, ClassifierParameters, ClassifyError, Emotion, Estimate, Gender, Workspace};
 use crate::faces::{BoundingBox, FaceId, Landmarks};
 use crate::network::{Model, ModelError};
 
@@ -107,14 +107,15 @@ impl Classifiers {
     /// Where the classification of an attribute fails, the attribute is `None`, and the error is added to `failures`.
     pub fn classify(
         &self,
+        workspace: &mut Workspace,
         gray: &Mat,
         face: TiltedFace,
         parameters: &AttributeParameters,
         failures: &mut Vec<ClassifyError>,
     ) -> RawEstimates {
         RawEstimates {
-            emotion: classify(&self.emotion, gray, face, &parameters.emotion, failures),
-            gender: classify(&self.gender, gray, face, &parameters.gender, failures),
+            emotion: classify(&self.emotion, workspace, gray, face, &parameters.emotion, failures),
+            gender: classify(&self.gender, workspace, gray, face, &parameters.gender, failures),
         }
     }
 
@@ -131,6 +132,7 @@ impl Classifiers {
 
 fn classify<A: BuiltIn>(
     classifier: &Classifier<A>,
+    workspace: &mut Workspace,
     gray: &Mat,
     face: TiltedFace,
     parameters: &ClassifierParameters,
@@ -139,7 +141,7 @@ fn classify<A: BuiltIn>(
     if !parameters.enabled {
         return None;
     }
-    classifier.classify(gray, face, parameters).map_err(|error| failures.push(error)).ok()
+    classifier.classify_in(workspace, gray, face, parameters).map_err(|error| failures.push(error)).ok()
 }
 
 #[cfg(test)]
@@ -177,7 +179,8 @@ mod tests {
         opencv::core::randu(&mut gray, &0.0, &255.0).unwrap();
         let roi = BoundingBox { x: 30, y: 10, width: 60, height: 60 };
         let mut failures = Vec::new();
-        let attributes = classifiers.classify(&gray, roi.into(), &parameters, &mut failures);
+        let mut workspace = Workspace::default();
+        let attributes = classifiers.classify(&mut workspace, &gray, roi.into(), &parameters, &mut failures);
         assert_eq!(attributes.emotion, None);
         assert!(attributes.gender.is_some());
         let [failure] = failures.as_slice() else { panic!("{failures:?}") };

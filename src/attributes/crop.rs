@@ -49,7 +49,21 @@ pub fn crop_face(
     margin: f64,
     size: Size,
 ) -> Result<Mat, CropError> {
-    let TiltedFace { roi, roll } = face.into();
+    let (mut part, mut crop) = (Mat::default(), Mat::default());
+    write_crop(gray, face.into(), margin, size, &mut part, &mut crop)?;
+    Ok(crop)
+}
+
+/// Writes what [`crop_face`] gives into `crop`, by way of `part`. Their memory is used again where it has the same size.
+pub(super) fn write_crop(
+    gray: &impl MatTraitConst,
+    face: TiltedFace,
+    margin: f64,
+    size: Size,
+    part: &mut Mat,
+    crop: &mut Mat,
+) -> Result<(), CropError> {
+    let TiltedFace { roi, roll } = face;
     let image = BoundingBox::of_image(gray.cols(), gray.rows());
     let outside = CropError::OutsideImage { face: roi };
     if roi.intersection(&image).is_none() {
@@ -58,16 +72,15 @@ pub fn crop_face(
     let square = roi.square_with_margin(margin);
     let Some(inside) = square.intersection(&image) else { return Err(outside) };
     let interpolation = if square.width > size.width { imgproc::INTER_AREA } else { imgproc::INTER_LINEAR };
-    let mut crop = Mat::default();
     if roll != 0.0 {
-        resize(&turned(gray, square, roll)?, &mut crop, size, 0.0, 0.0, interpolation)?;
+        turn(gray, square, roll, part)?;
     } else if inside == square {
-        resize(&Mat::roi(gray, inside.into())?, &mut crop, size, 0.0, 0.0, interpolation)?;
+        resize(&Mat::roi(gray, inside.into())?, crop, size, 0.0, 0.0, interpolation)?;
+        return Ok(());
     } else {
-        let mut continued = Mat::default();
         core::copy_make_border_def(
             &Mat::roi(gray, inside.into())?,
-            &mut continued,
+            part,
             inside.y - square.y,
             square.bottom() - inside.bottom(),
             inside.x - square.x,
@@ -75,13 +88,13 @@ pub fn crop_face(
             // Isolated, because `gray` may be a part of a larger picture, whose pixels must not appear.
             core::BORDER_REPLICATE | core::BORDER_ISOLATED,
         )?;
-        resize(&continued, &mut crop, size, 0.0, 0.0, interpolation)?;
     }
-    Ok(crop)
+    resize(part, crop, size, 0.0, 0.0, interpolation)?;
+    Ok(())
 }
 
-/// The `square` of `gray`, turned about its middle against `roll` (radians).
-fn turned(gray: &impl MatTraitConst, square: BoundingBox, roll: f32) -> opencv::Result<Mat> {
+/// Writes the `square` of `gray`, turned about its middle against `roll` (radians).
+fn turn(gray: &impl MatTraitConst, square: BoundingBox, roll: f32, upright: &mut Mat) -> opencv::Result<()> {
     // OpenCV maps the middle of a pixel to its integer coordinates.
     let middle_of = |begin: i32, length: i32| begin as f32 + (length - 1) as f32 / 2.0;
     let middle = Point2f::new(middle_of(square.x, square.width), middle_of(square.y, square.height));
@@ -89,17 +102,15 @@ fn turned(gray: &impl MatTraitConst, square: BoundingBox, roll: f32) -> opencv::
     *to_crop.at_2d_mut::<f64>(0, 2)? -= f64::from(square.x);
     *to_crop.at_2d_mut::<f64>(1, 2)? -= f64::from(square.y);
     let image = BoundingBox::of_image(gray.cols(), gray.rows());
-    let mut upright = Mat::default();
     imgproc::warp_affine(
         &Mat::roi(gray, image.into())?,
-        &mut upright,
+        upright,
         &to_crop,
         Size::new(square.width, square.height),
         imgproc::INTER_LINEAR,
         core::BORDER_REPLICATE,
         Scalar::default(),
-    )?;
-    Ok(upright)
+    )
 }
 
 /// The picture with left and right exchanged.
@@ -107,11 +118,16 @@ fn turned(gray: &impl MatTraitConst, square: BoundingBox, roll: f32) -> opencv::
 /// # Errors
 /// Only those of OpenCV.
 pub fn mirror(picture: &Mat) -> opencv::Result<Mat> {
+    let mut mirrored = Mat::default();
+    write_mirrored(picture, &mut mirrored)?;
+    Ok(mirrored)
+}
+
+/// Writes what [`mirror`] gives. The memory of `mirrored` is used again where it has the same size.
+pub(super) fn write_mirrored(picture: &Mat, mirrored: &mut Mat) -> opencv::Result<()> {
     /// OpenCV's code for a flip that exchanges left and right.
     const ABOUT_THE_VERTICAL: i32 = 1;
-    let mut mirrored = Mat::default();
-    core::flip(picture, &mut mirrored, ABOUT_THE_VERTICAL)?;
-    Ok(mirrored)
+    core::flip(picture, mirrored, ABOUT_THE_VERTICAL)
 }
 
 /// Why a face has no crop.

@@ -11,6 +11,7 @@
 //!   answers stay calibrated.
 //! - **Label.** It has hysteresis between two classes, and between what is known and what is unknown.
 
+use std::mem;
 use std::time::Duration;
 
 use super::{Attribute, Estimate};
@@ -60,6 +61,8 @@ pub struct Held<A> {
     /// For each class, the evidence that it holds now.
     challengers: Vec<Challenger>,
     last: Vec<f64>,
+    /// Kept for its memory.
+    buffer: Vec<f64>,
     /// Variance of the logarithms of the probabilities from answer to answer.
     spread: f64,
     /// Time of the last answer.
@@ -92,10 +95,12 @@ struct Challenger {
 impl<A: Attribute> Held<A> {
     /// Begins with the answer at `time`, which is the first result. `worth` is its weight, above 0 to 1.
     pub fn new(time: Duration, answer: &Estimate<A>, worth: f64) -> Self {
-        let logs = centred_logs(answer);
+        let mut logs = Vec::new();
+        write_centred_logs(answer, &mut logs);
         Self {
             challengers: vec![Challenger::default(); logs.len()],
             last: logs.clone(),
+            buffer: Vec::new(),
             memory: Memory { logs, weight: FIRST_ANSWER_SECS * worth, secs: FIRST_ANSWER_SECS },
             spread: 0.0,
             updated: time,
@@ -110,7 +115,6 @@ impl<A: Attribute> Held<A> {
             *self = Self::new(time, answer, worth);
             return;
         }
-        let logs = centred_logs(answer);
         // Between two answers, at most the time since the last frame belongs to this one: it says nothing about a gap. A face that
         // waited for its turn was there all the time.
         let secs = time.saturating_sub(self.asked).as_secs_f64();
@@ -118,13 +122,16 @@ impl<A: Attribute> Held<A> {
         if worth * secs <= 0.0 {
             return;
         }
+        let mut logs = mem::take(&mut self.buffer);
+        write_centred_logs(answer, &mut logs);
         self.add_spread(&logs, secs);
         let usual_worth = self.memory.weight / self.memory.secs;
         let relative_worth = (worth / usual_worth).min(MAX_RELATIVE_WORTH);
         self.memory.forget(gap / (MEMORY * parameters.time_constant));
         self.memory.add(&logs, worth, secs);
         self.challenge(&logs, worth, secs, relative_worth, parameters.time_constant);
-        (self.last, self.updated) = (logs, time);
+        self.buffer = mem::replace(&mut self.last, logs);
+        self.updated = time;
     }
 
     fn add_spread(&mut self, logs: &[f64], secs: f64) {
@@ -145,13 +152,13 @@ impl<A: Attribute> Held<A> {
             if challenger.evidence > 0.0 {
                 challenger.memory.add(logs, worth, secs);
             } else {
-                *challenger = Challenger::default();
+                challenger.clear();
             }
         }
         let strongest = self.challengers.iter().max_by(|a, b| a.evidence.total_cmp(&b.evidence));
         if let Some(challenger) = strongest.filter(|it| it.evidence > CHANGE_RATIO.ln() * time_constant) {
             self.memory = challenger.memory.clone();
-            self.challengers.fill(Challenger::default());
+            self.challengers.iter_mut().for_each(Challenger::clear);
         }
     }
 
@@ -174,16 +181,28 @@ impl<A: Attribute> Held<A> {
         let exponent = kept * (1.0 + SPREAD_GAIN * self.spread);
         // Relative to the largest, so that none overflows.
         let largest = self.memory.logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let powers: Vec<f64> = self.memory.logs.iter().map(|log| ((log - largest) * exponent).exp()).collect();
-        let sum: f64 = powers.iter().sum();
-        let probabilities: Vec<f64> = powers.iter().map(|power| power / sum).collect();
+        let mut probabilities = mem::take(&mut self.buffer);
+        probabilities.clear();
+        probabilities.extend(self.memory.logs.iter().map(|log| ((log - largest) * exponent).exp()));
+        let sum: f64 = probabilities.iter().sum();
+        probabilities.iter_mut().for_each(|power| *power /= sum);
         self.label = next_label(self.label, &probabilities, parameters.min_confidence);
-        Estimate::of_label(self.label, probabilities.into_iter().map(|p| p as f32).collect())
+        let estimate = Estimate::of_label(self.label, probabilities.iter().map(|p| *p as f32).collect());
+        self.buffer = probabilities;
+        estimate
     }
 
     /// The time of the last answer.
     pub fn updated(&self) -> Duration {
         self.updated
+    }
+}
+
+impl Challenger {
+    fn clear(&mut self) {
+        self.evidence = 0.0;
+        self.memory.logs.clear();
+        (self.memory.weight, self.memory.secs) = (0.0, 0.0);
     }
 }
 
@@ -207,11 +226,12 @@ impl Memory {
     }
 }
 
-/// The logarithms of the probabilities, with mean 0: what is common to all classes says nothing.
-fn centred_logs<A>(answer: &Estimate<A>) -> Vec<f64> {
-    let logs: Vec<f64> = answer.probabilities.iter().map(|p| f64::from(*p).max(MIN_PROBABILITY).ln()).collect();
+/// Writes the logarithms of the probabilities, with mean 0: what is common to all classes says nothing.
+fn write_centred_logs<A>(answer: &Estimate<A>, logs: &mut Vec<f64>) {
+    logs.clear();
+    logs.extend(answer.probabilities.iter().map(|p| f64::from(*p).max(MIN_PROBABILITY).ln()));
     let mean = logs.iter().sum::<f64>() / logs.len().max(1) as f64;
-    logs.into_iter().map(|log| log - mean).collect()
+    logs.iter_mut().for_each(|log| *log -= mean);
 }
 
 fn position_of_largest(values: &[f64]) -> usize {

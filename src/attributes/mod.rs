@@ -7,12 +7,14 @@ mod estimate;
 pub mod held;
 mod people;
 mod turns;
+mod workspace;
 mod worth;
 
 pub use classifier::{BuiltIn, Classifier, ClassifierParameters, ClassifyError};
 pub use classifiers::{AttributeParameters, Classifiers, FaceAttributes, RawEstimates};
 pub use estimate::{Estimate, UNKNOWN};
 pub use people::{Look, People};
+pub use workspace::Workspace;
 pub use worth::crop_worth;
 
 use std::fmt::Debug;

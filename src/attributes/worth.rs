@@ -6,6 +6,7 @@ use opencv::core::{CV_32F, Mat, NORM_L1, Scalar, Size, mean_std_dev_def, no_arra
 use opencv::imgproc::{self, filter_2d_def, laplacian_def, resize};
 use opencv::prelude::*;
 
+use super::Workspace;
 use crate::faces::{BoundingBox, FoundFace, Landmarks};
 
 /// From this side on, in pixels, a face is as good as a larger one. Those of FER-2013 have 48.
@@ -24,37 +25,36 @@ const MIN_WORTH: f64 = 0.05;
 ///
 /// # Errors
 /// Only those of OpenCV.
-pub fn crop_worth(gray: &Mat, face: &FoundFace) -> opencv::Result<f64> {
+pub fn crop_worth(gray: &Mat, face: &FoundFace, workspace: &mut Workspace) -> opencv::Result<f64> {
     let size = (face.roi.longer_side() / FULL_SIDE_PX).min(1.0);
-    let sharpness = (sharpness(gray, face.roi)? / FULL_SHARPNESS).min(1.0);
+    let sharpness = (sharpness(gray, face.roi, workspace)? / FULL_SHARPNESS).min(1.0);
     let frontality = face.landmarks.as_ref().map_or(1.0, frontality);
     let worth = size * sharpness * frontality * f64::from(face.confidence).clamp(0.0, 1.0);
     Ok(if worth.is_finite() { worth.clamp(MIN_WORTH, 1.0) } else { MIN_WORTH })
 }
 
 /// Deviation of the second derivative by that of the picture, without what the noise adds to it. At the same size for all faces.
-fn sharpness(gray: &Mat, face: BoundingBox) -> opencv::Result<f64> {
+fn sharpness(gray: &Mat, face: BoundingBox, workspace: &mut Workspace) -> opencv::Result<f64> {
     let Some(inside) = face.intersection(&BoundingBox::of_image(gray.cols(), gray.rows())) else { return Ok(0.0) };
     let visible = Mat::roi(gray, inside.into())?;
     let interpolation = if inside.width > SHARPNESS_SIDE_PX { imgproc::INTER_AREA } else { imgproc::INTER_LINEAR };
     let side = Size::new(SHARPNESS_SIDE_PX, SHARPNESS_SIDE_PX);
-    let (mut small, mut derivative) = (Mat::default(), Mat::default());
-    resize(&visible, &mut small, side, 0.0, 0.0, interpolation)?;
-    laplacian_def(&small, &mut derivative, CV_32F)?;
-    let of_noise = LAPLACIAN_NOISE_GAIN * noise_deviation(&small)?.powi(2);
-    let of_face = (deviation(&derivative)?.powi(2) - of_noise).max(0.0).sqrt();
-    Ok(of_face / deviation(&small)?.max(1.0))
+    let Workspace { small, filtered, .. } = workspace;
+    resize(&visible, small, side, 0.0, 0.0, interpolation)?;
+    laplacian_def(small, filtered, CV_32F)?;
+    let of_derivative = deviation(filtered)?.powi(2);
+    let of_noise = LAPLACIAN_NOISE_GAIN * noise_deviation(small, filtered)?.powi(2);
+    Ok((of_derivative - of_noise).max(0.0).sqrt() / deviation(small)?.max(1.0))
 }
 
 /// Deviation of the noise in grey levels, after Immerkær, "Fast Noise Variance Estimation" (1996): by a filter that gives 0 on
 /// edges and slopes. After a resize, pixels share noise, and the estimate is too small.
-fn noise_deviation(picture: &Mat) -> opencv::Result<f64> {
-    const FILTER: [[f32; 3]; 3] = [[1.0, -2.0, 1.0], [-2.0, 4.0, -2.0], [1.0, -2.0, 1.0]];
+fn noise_deviation(picture: &Mat, filtered: &mut Mat) -> opencv::Result<f64> {
+    const FILTER: [f32; 9] = [1.0, -2.0, 1.0, -2.0, 4.0, -2.0, 1.0, -2.0, 1.0];
     /// The root of the sum of the filter's squares.
     const GAIN: f64 = 6.0;
-    let mut filtered = Mat::default();
-    filter_2d_def(picture, &mut filtered, CV_32F, &Mat::from_slice_2d(&FILTER)?)?;
-    let mean_absolute = norm(&filtered, NORM_L1, &no_array())? / picture.total().max(1) as f64;
+    filter_2d_def(picture, filtered, CV_32F, &Mat::new_rows_cols_with_data(3, 3, &FILTER)?)?;
+    let mean_absolute = norm(filtered, NORM_L1, &no_array())? / picture.total().max(1) as f64;
     Ok((PI / 2.0).sqrt() * mean_absolute / GAIN)
 }
 
@@ -96,6 +96,10 @@ mod tests {
         }
     }
 
+    fn worth_of(gray: &Mat, face: &FoundFace) -> opencv::Result<f64> {
+        crop_worth(gray, face, &mut Workspace::default())
+    }
+
     fn portrait() -> Mat {
         imread(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/astronaut.jpg"), IMREAD_GRAYSCALE).unwrap()
     }
@@ -103,19 +107,19 @@ mod tests {
     #[test]
     fn a_sharp_large_frontal_face_is_worth_most() {
         let gray = portrait();
-        let sharp = crop_worth(&gray, &face(None)).unwrap();
+        let sharp = worth_of(&gray, &face(None)).unwrap();
         assert!(sharp > 0.9, "{sharp}");
         let mut blurred = Mat::default();
         let kernel = Size::new(0, 0);
         imgproc::gaussian_blur(&gray, &mut blurred, kernel, 6.0, 6.0, BORDER_DEFAULT).unwrap();
-        let blurred = crop_worth(&blurred, &face(None)).unwrap();
+        let blurred = worth_of(&blurred, &face(None)).unwrap();
         assert!(blurred < 0.5 * sharp, "{blurred}");
         let small = FoundFace { roi: BoundingBox { width: 24, height: 24, ..FACE }, ..face(None) };
-        assert!(crop_worth(&gray, &small).unwrap() < 0.6);
+        assert!(worth_of(&gray, &small).unwrap() < 0.6);
         let doubtful = FoundFace { confidence: 0.3, ..face(None) };
-        assert!(crop_worth(&gray, &doubtful).unwrap() < 0.4);
+        assert!(worth_of(&gray, &doubtful).unwrap() < 0.4);
         let outside = FoundFace { roi: BoundingBox { x: 9000, ..FACE }, ..face(None) };
-        assert_eq!(crop_worth(&gray, &outside).unwrap(), MIN_WORTH);
+        assert_eq!(worth_of(&gray, &outside).unwrap(), MIN_WORTH);
     }
 
     #[test]
@@ -124,14 +128,14 @@ mod tests {
         let mut blurred = Mat::default();
         let kernel = Size::new(0, 0);
         imgproc::gaussian_blur(&gray, &mut blurred, kernel, 6.0, 6.0, BORDER_DEFAULT).unwrap();
-        let without_noise = crop_worth(&blurred, &face(None)).unwrap();
+        let without_noise = worth_of(&blurred, &face(None)).unwrap();
         for deviation in [4.0, 8.0] {
             let mut noise = Mat::new_size_with_default(gray.size().unwrap(), CV_32F, Scalar::default()).unwrap();
             let mut random = RNG::new(1).unwrap();
             random.fill_def(&mut noise, RNG_NORMAL, &Scalar::default(), &Scalar::all(deviation)).unwrap();
             let mut noisy = Mat::default();
             add(&blurred, &noise, &mut noisy, &no_array(), CV_8U).unwrap();
-            let with_noise = crop_worth(&noisy, &face(None)).unwrap();
+            let with_noise = worth_of(&noisy, &face(None)).unwrap();
             assert!(with_noise < without_noise + 0.2, "{deviation}: {with_noise}, without noise {without_noise}");
         }
     }
@@ -139,7 +143,7 @@ mod tests {
     #[test]
     fn a_turned_face_is_worth_less_and_a_tilted_one_is_not() {
         let gray = portrait();
-        let worth = |points| crop_worth(&gray, &face(Some(Landmarks(points)))).unwrap();
+        let worth = |points| worth_of(&gray, &face(Some(Landmarks(points)))).unwrap();
         let mouth = [(200.0, 140.0), (240.0, 140.0)];
         let frontal = worth([(200.0, 100.0), (240.0, 100.0), (220.0, 120.0), mouth[0], mouth[1]]);
         let turned = worth([(200.0, 100.0), (240.0, 100.0), (236.0, 120.0), mouth[0], mouth[1]]);

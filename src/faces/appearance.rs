@@ -9,9 +9,11 @@ use super::BoundingBox;
 /// Side of a thumbnail, in pixels. Smaller than the errors of a detected box, so that these change it little.
 const SIDE_PX: i32 = 16;
 
+const PIXELS: usize = (SIDE_PX * SIDE_PX) as usize;
+
 /// A small grey picture of a face, without its mean brightness and its contrast.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Thumbnail(Vec<f32>);
+pub struct Thumbnail([f32; PIXELS]);
 
 impl Thumbnail {
     /// The thumbnail of `face` in `gray` (height x width, 8-bit, one channel), or `None` where the face lies outside the
@@ -23,13 +25,14 @@ impl Thumbnail {
         let Some(inside) = face.intersection(&BoundingBox::of_image(gray.cols(), gray.rows())) else {
             return Ok(None);
         };
-        let mut small = Mat::default();
+        let mut pixels = [0_u8; PIXELS];
         let visible = Mat::roi(gray, inside.into())?;
+        let mut small = Mat::new_rows_cols_with_data_mut(SIDE_PX, SIDE_PX, &mut pixels)?;
         resize(&visible, &mut small, Size::new(SIDE_PX, SIDE_PX), 0.0, 0.0, imgproc::INTER_AREA)?;
-        let pixels: Vec<f32> = small.data_bytes()?.iter().map(|&pixel| f32::from(pixel)).collect();
-        let mean = pixels.iter().sum::<f32>() / pixels.len() as f32;
+        let pixels = pixels.map(f32::from);
+        let mean = pixels.iter().sum::<f32>() / PIXELS as f32;
         let norm = pixels.iter().map(|pixel| (pixel - mean).powi(2)).sum::<f32>().sqrt();
-        Ok((norm > 1.0).then(|| Self(pixels.iter().map(|pixel| (pixel - mean) / norm).collect())))
+        Ok((norm > 1.0).then(|| Self(pixels.map(|pixel| (pixel - mean) / norm))))
     }
 
     /// Normalised cross-correlation with `other`: 1 for the same picture, 0 for unrelated ones, -1 for the negative.

@@ -57,20 +57,26 @@ pub fn cost(expected: &Expected, roi: BoundingBox, thumbnail: Option<&Thumbnail>
     is_jump.then_some(JUMP_COST + distance + size_error + look_cost)
 }
 
-/// Pairs the rows of a matrix with its columns, each at most once, by rising cost. `None` is no possible pair.
-pub fn assign(costs: &[Vec<Option<f64>>]) -> Vec<(usize, usize)> {
-    let mut pairs: Vec<(f64, usize, usize)> = Vec::new();
-    for (row, costs) in costs.iter().enumerate() {
-        pairs.extend(costs.iter().enumerate().filter_map(|(column, cost)| cost.map(|cost| (cost, row, column))));
-    }
-    pairs.sort_by(|(a, ..), (b, ..)| a.total_cmp(b));
-    let mut assigned: Vec<(usize, usize)> = Vec::new();
-    for (_, row, column) in pairs {
-        if assigned.iter().all(|(r, c)| *r != row && *c != column) {
-            assigned.push((row, column));
+/// A row that may be paired with a column, and what that costs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pair {
+    pub cost: f64,
+    pub row: usize,
+    pub column: usize,
+}
+
+/// Keeps the cheapest pairs, of each row and of each column at most one.
+pub fn assign(pairs: &mut Vec<Pair>) {
+    pairs.sort_by(|a, b| a.cost.total_cmp(&b.cost));
+    let mut kept = 0;
+    for position in 0..pairs.len() {
+        let Pair { row, column, .. } = pairs[position];
+        if pairs[..kept].iter().all(|pair| pair.row != row && pair.column != column) {
+            pairs.swap(kept, position);
+            kept += 1;
         }
     }
-    assigned
+    pairs.truncate(kept);
 }
 
 #[cfg(test)]
@@ -95,9 +101,12 @@ mod tests {
 
     #[test]
     fn each_row_and_column_is_assigned_once_the_cheapest_pair_first() {
-        let costs = [vec![Some(0.4), Some(0.1), None], vec![Some(0.9), Some(0.2), None]];
-        assert_eq!(assign(&costs), [(0, 1), (1, 0)]);
-        assert_eq!(assign(&[vec![None, None]]), []);
-        assert_eq!(assign(&[]), []);
+        let costs = [(0, 0, 0.4), (0, 1, 0.1), (1, 0, 0.9), (1, 1, 0.2), (2, 3, 7.0)];
+        let mut pairs = costs.map(|(row, column, cost)| Pair { cost, row, column }).to_vec();
+        assign(&mut pairs);
+        assert_eq!(pairs.iter().map(|pair| (pair.row, pair.column)).collect::<Vec<_>>(), [(0, 1), (1, 0), (2, 3)]);
+        pairs.clear();
+        assign(&mut pairs);
+        assert_eq!(pairs, []);
     }
 }

@@ -2,6 +2,9 @@
 
 use super::BoundingBox;
 
+/// Intersection over union from which two boxes are the same face.
+const SAME_FACE_IOU: f64 = 0.3;
+
 /// Where a finder saw a face in one frame.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Detection {
@@ -46,6 +49,43 @@ impl Landmarks {
 fn mean(points: &[(f32, f32); 5]) -> (f32, f32) {
     let sum = points.iter().fold((0.0, 0.0), |sum, point| (sum.0 + point.0, sum.1 + point.1));
     (sum.0 / 5.0, sum.1 / 5.0)
+}
+
+/// Whether both are of one face.
+pub(super) fn is_same_face(face: &Detection, other: &Detection) -> bool {
+    other.roi.iou(&face.roi) > SAME_FACE_IOU
+}
+
+/// Whether one of `faces` is of the same face.
+pub(super) fn is_among(face: &Detection, faces: &[Detection]) -> bool {
+    faces.iter().any(|other| is_same_face(face, other))
+}
+
+/// Of the detections of each face, keeps the first one.
+pub(super) fn keep_first_of_each(faces: &mut Vec<Detection>) {
+    let mut kept = 0;
+    for position in 0..faces.len() {
+        if !is_among(&faces[position], &faces[..kept]) {
+            faces.swap(kept, position);
+            kept += 1;
+        }
+    }
+    faces.truncate(kept);
+}
+
+/// The face that overlaps `roi` most.
+pub(super) fn nearest(faces: Vec<Detection>, roi: &BoundingBox) -> Option<Detection> {
+    faces.into_iter().max_by(|a, b| a.roi.iou(roi).total_cmp(&b.roi.iou(roi)))
+}
+
+/// At most so many of `faces`, the surest ones, in the same order.
+pub(super) fn surest(mut faces: Vec<Detection>, count: usize) -> Vec<Detection> {
+    if faces.len() > count {
+        faces.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
+        faces.truncate(count);
+        faces.sort_by_key(|face| (face.roi.x, face.roi.y));
+    }
+    faces
 }
 
 #[cfg(test)]

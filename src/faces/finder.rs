@@ -4,6 +4,7 @@
 //! searched for in a window about its predicted place. The network's picture of a window has 4,096 pixels, that of a 640x480 frame
 //! 196,608.
 
+use std::mem;
 use std::time::Duration;
 
 use opencv::core::{Mat, Size};
@@ -11,9 +12,11 @@ use opencv::prelude::*;
 
 use super::appearance::Thumbnail;
 use super::cascades::Cascades;
+use super::detection::{is_among, is_same_face, keep_first_of_each, nearest, surest};
 use super::flow::displacement;
 use super::schedule::{Due, Schedule};
 use super::search_network::Search;
+use super::searched::{Searched, add_those_about, look_at};
 use super::tracks::{Missed, Sighting};
 use super::{
     BoundingBox, CascadeError, Detection, DetectorParameters, FaceIds, FoundFace, SearchError, SearchNetwork,
@@ -28,8 +31,6 @@ const WINDOW_MARGIN: f64 = 0.5;
 const WIDE_MARGIN: f64 = 1.25;
 /// The least confidence about a known face, as a fraction of that of a new one.
 const KNOWN_CONFIDENCE: f64 = 0.7;
-/// Intersection over union from which two boxes are the same face.
-const SAME_FACE_IOU: f64 = 0.3;
 /// Faces of an earlier frame that are looked for in one frame. Of a crowd, the others wait for the next frames.
 const MAX_CONFIRMED: usize = 2;
 /// Faces that are followed at the same time, the surest ones: each takes time in every frame. At a minimum confidence near 0, the
@@ -79,8 +80,17 @@ pub struct FaceFinder {
     /// What it found, as far as it is not looked for in a later frame yet.
     unconfirmed: Vec<Detection>,
     tracker: Tracker,
-    /// The frame before, which optical flow needs.
-    previous: Option<Mat>,
+    /// The frame before, which optical flow needs. Empty before the second frame.
+    previous: Mat,
+    buffers: Buffers,
+}
+
+/// What is written anew for each frame; kept for its memory.
+#[derive(Debug, Default)]
+struct Buffers {
+    bgr: Mat,
+    found: Vec<Detection>,
+    sightings: Vec<Sighting>,
 }
 
 /// A search of an earlier frame.
@@ -89,14 +99,6 @@ struct Running {
     search: Search,
     parts: u32,
     parts_done: u32,
-}
-
-/// The present frame, and how it is searched.
-struct Searched<'a> {
-    gray: &'a Mat,
-    /// Blue, green, red, where the network searches.
-    bgr: Option<Mat>,
-    parameters: &'a FinderParameters,
 }
 
 impl FaceFinder {
@@ -127,7 +129,8 @@ impl FaceFinder {
             running: None,
             unconfirmed: Vec::new(),
             tracker: Tracker::new(ids),
-            previous: None,
+            previous: Mat::default(),
+            buffers: Buffers::default(),
         })
     }
 
@@ -143,18 +146,44 @@ impl FaceFinder {
         time: Duration,
         parameters: &FinderParameters,
     ) -> Result<Vec<FoundFace>, SearchError> {
+        let mut buffer = mem::take(&mut self.buffers.bgr);
+        let found = look_at(frame, gray, parameters, &mut buffer, |frame| self.find_in(frame, time));
+        self.buffers.bgr = buffer;
+        found
+    }
+
+    fn find_in(&mut self, frame: &Searched, time: Duration) -> Result<Vec<FoundFace>, SearchError> {
+        let Searched { gray, parameters, .. } = *frame;
         // Places in frames of another size are other places.
-        if self.previous.as_ref().is_some_and(|previous| previous.size().ok() != gray.size().ok()) {
+        if !self.previous.empty() && self.previous.size()? != gray.size()? {
             self.tracker.end_all();
             self.forget_search();
         }
         self.tracker.begin_frame(time, parameters.tracking.max_age());
-        let frame = Searched::new(frame, gray, parameters)?;
-        let known = self.about_known(&frame)?;
+        let mut found = mem::take(&mut self.buffers.found);
+        let mut sightings = mem::take(&mut self.buffers.sightings);
+        found.clear();
+        self.about_known(frame, &mut found)?;
         // The window about one face may show another one. Only a search of the whole frame makes a face known.
-        self.tracker.assign(sightings(gray, known)?);
-        let new = self.search(&frame, time)?;
-        let new = self.tracker.assign(sightings(gray, new)?);
+        sightings.clear();
+        add_sightings(gray, &mut found, &mut sightings)?;
+        self.tracker.assign(&mut sightings);
+        self.search(frame, time, &mut found)?;
+        sightings.clear();
+        add_sightings(gray, &mut found, &mut sightings)?;
+        self.tracker.assign(&mut sightings);
+        self.follow_missed(gray)?;
+        let places_left = self.places_left();
+        for sighting in sightings.drain(..).take(places_left) {
+            self.tracker.begin(sighting);
+        }
+        (self.buffers.found, self.buffers.sightings) = (found, sightings);
+        gray.copy_to(&mut self.previous)?;
+        Ok(self.tracker.faces(BoundingBox::of_image(gray.cols(), gray.rows())))
+    }
+
+    /// Looks by optical flow where the known faces are that were not detected.
+    fn follow_missed(&mut self, gray: &Mat) -> opencv::Result<()> {
         let missed = self.tracker.missed();
         if !missed.is_empty() {
             self.schedule.hurry();
@@ -168,12 +197,7 @@ impl FaceFinder {
                 self.tracker.locate(missed.position, roi);
             }
         }
-        for sighting in new.into_iter().take(self.places_left()) {
-            self.tracker.begin(sighting);
-        }
-        let faces = self.tracker.faces(BoundingBox::of_image(gray.cols(), gray.rows()));
-        self.previous = Some(gray.try_clone()?);
-        Ok(faces)
+        Ok(())
     }
 
     /// The faces of a still picture, from left to right. Nothing came before it, and nothing follows: the search is finer, and
@@ -187,12 +211,13 @@ impl FaceFinder {
         gray: &Mat,
         parameters: &FinderParameters,
     ) -> Result<Vec<FoundFace>, SearchError> {
-        let frame = Searched::new(frame, gray, parameters)?;
-        let found = self.search_at_once(&frame, parameters.search.longer_side.max(STILL_LONGER_SIDE_PX))?;
+        let longer_side_px = parameters.search.longer_side.max(STILL_LONGER_SIDE_PX);
+        let search = |frame: &Searched| self.search_at_once(frame, longer_side_px);
+        let found = look_at(frame, gray, parameters, &mut Mat::default(), search)?;
         self.tracker.end_all();
         self.tracker.begin_frame(Duration::ZERO, Duration::MAX);
-        for sighting in sightings(gray, found)? {
-            self.tracker.begin(sighting);
+        for detection in found {
+            self.tracker.begin(Sighting::new(gray, detection)?);
         }
         let faces = self.tracker.faces(BoundingBox::of_image(gray.cols(), gray.rows()));
         self.tracker.end_all();
@@ -202,7 +227,7 @@ impl FaceFinder {
     /// Begins another recording: ends all tracks, and names new faces by `ids`.
     pub fn begin_recording(&mut self, ids: FaceIds) {
         self.tracker = Tracker::new(ids);
-        self.previous = None;
+        self.previous = Mat::default();
         self.forget_search();
     }
 
@@ -217,22 +242,17 @@ impl FaceFinder {
         self.unconfirmed.clear();
     }
 
-    /// What is seen in the windows about the known faces.
-    fn about_known(&mut self, frame: &Searched) -> Result<Vec<Detection>, SearchError> {
+    /// Adds to `found` what is seen in the windows about the known faces.
+    fn about_known(&mut self, frame: &Searched, found: &mut Vec<Detection>) -> Result<(), SearchError> {
         let min_confidence = KNOWN_CONFIDENCE * frame.parameters.search.min_confidence;
-        let mut found: Vec<Detection> = Vec::new();
-        for place in self.tracker.places() {
-            found.extend(self.about(frame, place, WINDOW_MARGIN, min_confidence)?);
+        let Self { network, cascades, tracker, .. } = self;
+        for place in tracker.places() {
+            add_those_about(network, cascades, frame, (place, WINDOW_MARGIN), min_confidence, found)?;
         }
         // Two windows may show the same face.
         found.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
-        let mut faces: Vec<Detection> = Vec::new();
-        for face in found {
-            if !is_among(&face, &faces) {
-                faces.push(face);
-            }
-        }
-        Ok(faces)
+        keep_first_of_each(found);
+        Ok(())
     }
 
     /// The faces in the window about `place` with this `margin`.
@@ -243,15 +263,14 @@ impl FaceFinder {
         margin: f64,
         min_confidence: f64,
     ) -> Result<Vec<Detection>, SearchError> {
-        let window = place.square_with_margin(margin);
-        match &frame.bgr {
-            Some(bgr) => self.network.search_in(bgr, window, min_confidence as f32),
-            None => Ok(self.cascades.detect_about(frame.gray, place, window)?),
-        }
+        let mut found = Vec::new();
+        let Self { network, cascades, .. } = self;
+        add_those_about(network, cascades, frame, (place, margin), min_confidence, &mut found)?;
+        Ok(found)
     }
 
-    /// The faces that the search of the whole frame has found, at their places in this frame.
-    fn search(&mut self, frame: &Searched, time: Duration) -> Result<Vec<Detection>, SearchError> {
+    /// Adds to `new` the faces that the search of the whole frame has found, at their places in this frame.
+    fn search(&mut self, frame: &Searched, time: Duration, new: &mut Vec<Detection>) -> Result<(), SearchError> {
         // A search that fails is not continued.
         if let Some(mut running) = self.running.take() {
             running.parts_done += 1;
@@ -265,27 +284,29 @@ impl FaceFinder {
         }
         let FinderParameters { search, .. } = frame.parameters;
         let due = self.schedule.next(frame.gray, time, frame.parameters.search_rate(), self.tracker.is_empty())?;
-        match (due, &frame.bgr) {
-            (Due::Nothing, _) => self.confirm(frame),
+        match (due, frame.bgr) {
+            (Due::Nothing, _) => self.confirm(frame, new),
             (Due::Search { parts }, Some(bgr)) if parts > 1 => {
                 if self.running.is_none() {
                     let mut search = self.network.begin(bgr, search.longer_side)?;
                     search.advance(1.0 / f64::from(parts))?;
                     self.running = Some(Running { search, parts, parts_done: 1 });
                 }
-                self.confirm(frame)
+                self.confirm(frame, new)
             }
             (Due::Glance, Some(_)) => {
                 // A search that is not finished is one of another recording.
                 self.running = None;
                 self.unconfirmed.clear();
-                self.glance(frame)
+                new.extend(self.glance(frame)?);
+                Ok(())
             }
             (Due::Glance | Due::Search { .. }, _) => {
                 self.unconfirmed.clear();
                 let mut found = self.search_at_once(frame, search.longer_side)?;
                 found.retain(|face| !self.tracker.is_seen_at(&face.roi));
-                Ok(surest(found, self.places_left()))
+                new.extend(surest(found, self.places_left()));
+                Ok(())
             }
         }
     }
@@ -296,8 +317,7 @@ impl FaceFinder {
         let mut faces: Vec<Detection> = Vec::new();
         for face in surest(self.search_at_once(frame, glance_side_px(longer_side))?, MAX_FOLLOWED) {
             let close = self.about(frame, face.roi, WINDOW_MARGIN, min_confidence)?;
-            let seen = nearest(close, &face.roi)
-                .filter(|close| close.roi.iou(&face.roi) > SAME_FACE_IOU && !is_among(close, &faces));
+            let seen = nearest(close, &face.roi).filter(|close| is_same_face(close, &face) && !is_among(close, &faces));
             faces.extend(seen);
         }
         Ok(faces)
@@ -305,42 +325,41 @@ impl FaceFinder {
 
     fn search_at_once(&mut self, frame: &Searched, longer_side_px: i32) -> Result<Vec<Detection>, SearchError> {
         let FinderParameters { detector, search, .. } = frame.parameters;
-        match &frame.bgr {
+        match frame.bgr {
             Some(bgr) => self.network.search(bgr, longer_side_px, search.min_confidence as f32),
             None => Ok(self.cascades.detect(frame.gray, detector)?),
         }
     }
 
     /// Looks in this frame for faces that the search has found in an earlier one. A false face seldom passes both.
-    fn confirm(&mut self, frame: &Searched) -> Result<Vec<Detection>, SearchError> {
-        let mut confirmed: Vec<Detection> = Vec::new();
+    fn confirm(&mut self, frame: &Searched, confirmed: &mut Vec<Detection>) -> Result<(), SearchError> {
         for _ in 0..MAX_CONFIRMED.min(self.places_left()) {
             // Faces that are known are seen already.
-            self.unconfirmed.retain(|face| !self.tracker.is_seen_at(&face.roi) && !is_among(face, &confirmed));
+            self.unconfirmed.retain(|face| !self.tracker.is_seen_at(&face.roi) && !is_among(face, confirmed));
             let Some(face) = self.unconfirmed.pop() else { break };
             let min_confidence = frame.parameters.search.min_confidence;
             let mut found = self.about(frame, face.roi, WINDOW_MARGIN, min_confidence)?;
             if found.is_empty() {
                 found = self.about(frame, face.roi, WIDE_MARGIN, min_confidence)?;
             }
-            let is_new = |face: &Detection| !self.tracker.is_seen_at(&face.roi) && !is_among(face, &confirmed);
+            let is_new = |face: &Detection| !self.tracker.is_seen_at(&face.roi) && !is_among(face, confirmed);
             let seen = nearest(found, &face.roi).filter(is_new);
             if seen.is_none() {
                 log::debug!("no face at {:?}: a search saw one, and a closer look at this frame does not", face.roi);
             }
             confirmed.extend(seen);
         }
-        Ok(confirmed)
+        Ok(())
     }
 
     /// Where optical flow finds a missed face, if the place looks like it.
     fn flow(&self, gray: &Mat, missed: &Missed) -> opencv::Result<Option<BoundingBox>> {
-        let (Some(previous), Some(thumbnail)) = (&self.previous, &missed.thumbnail) else { return Ok(None) };
+        let Some(thumbnail) = &missed.thumbnail else { return Ok(None) };
         // The points would follow the face in front.
-        if missed.is_crowded {
+        if missed.is_crowded || self.previous.empty() {
             return Ok(None);
         }
-        let Some((right, down)) = displacement(previous, gray, missed.before)? else { return Ok(None) };
+        let Some((right, down)) = displacement(&self.previous, gray, missed.before)? else { return Ok(None) };
         let (x, y) = (missed.before.x + right.round() as i32, missed.before.y + down.round() as i32);
         let roi = BoundingBox { x, y, ..missed.before };
         let look = Thumbnail::of_face(gray, roi)?;
@@ -348,10 +367,12 @@ impl FaceFinder {
     }
 }
 
-impl<'a> Searched<'a> {
-    fn new(frame: &Frame, gray: &'a Mat, parameters: &'a FinderParameters) -> opencv::Result<Self> {
-        let bgr = (parameters.search.rate > 0.0).then(|| frame.to_bgr()).transpose()?;
-        Ok(Self { gray, bgr, parameters })
+#[cfg(test)]
+impl FaceFinder {
+    /// Where the pictures are in memory.
+    pub fn addresses(&self) -> impl Iterator<Item = *const u8> {
+        let own = [&self.previous, &self.buffers.bgr].into_iter().map(|mat| mat.data());
+        own.chain(self.network.addresses()).chain(self.schedule.addresses())
     }
 }
 
@@ -367,29 +388,10 @@ fn glance_side_px(longer_side_px: i32) -> i32 {
     (longer_side_px * 3 / 5).max(MIN_GLANCE_SIDE_PX)
 }
 
-fn is_among(face: &Detection, faces: &[Detection]) -> bool {
-    faces.iter().any(|other| other.roi.iou(&face.roi) > SAME_FACE_IOU)
-}
-
-/// The face that overlaps `roi` most.
-fn nearest(faces: Vec<Detection>, roi: &BoundingBox) -> Option<Detection> {
-    faces.into_iter().max_by(|a, b| a.roi.iou(roi).total_cmp(&b.roi.iou(roi)))
-}
-
-/// At most so many of `faces`, the surest ones, in the same order.
-fn surest(mut faces: Vec<Detection>, count: usize) -> Vec<Detection> {
-    if faces.len() > count {
-        faces.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
-        faces.truncate(count);
-        faces.sort_by_key(|face| (face.roi.x, face.roi.y));
+/// Moves the detections to the sightings.
+fn add_sightings(gray: &Mat, found: &mut Vec<Detection>, sightings: &mut Vec<Sighting>) -> opencv::Result<()> {
+    for detection in found.drain(..) {
+        sightings.push(Sighting::new(gray, detection)?);
     }
-    faces
-}
-
-fn sightings(gray: &Mat, detections: Vec<Detection>) -> opencv::Result<Vec<Sighting>> {
-    let sighting = |detection: Detection| {
-        let thumbnail = Thumbnail::of_face(gray, detection.roi)?;
-        Ok(Sighting { detection, thumbnail })
-    };
-    detections.into_iter().map(sighting).collect()
+    Ok(())
 }

@@ -12,6 +12,7 @@ mod ids;
 mod motion;
 mod schedule;
 mod search_network;
+mod searched;
 mod tracks;
 
 pub use bounding_box::BoundingBox;

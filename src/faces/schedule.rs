@@ -2,6 +2,7 @@
 //!
 //! All times are those of the frames, so that the same frames give the same faces on every machine.
 
+use std::mem;
 use std::time::Duration;
 
 use opencv::core::{CV_8UC1, Mat, Size, absdiff, count_non_zero, mean_def};
@@ -39,8 +40,7 @@ pub enum Due {
 pub struct Schedule {
     last_frame: Option<Duration>,
     last_search: Option<Duration>,
-    /// The frame before.
-    scene: Option<Mat>,
+    scenes: Scenes,
     is_cut: bool,
     is_urgent: bool,
 }
@@ -53,9 +53,7 @@ impl Schedule {
     /// # Errors
     /// Only those of OpenCV.
     pub fn next(&mut self, gray: &Mat, time: Duration, rate: f64, is_nobody_known: bool) -> opencv::Result<Due> {
-        let scene = scene_of(gray)?;
-        let before = self.scene.replace(scene.clone());
-        self.is_cut = before.map(|before| has_changed(&before, &scene)).transpose()?.unwrap_or(false);
+        self.is_cut = self.scenes.have_changed(gray)?;
         self.is_urgent |= is_nobody_known && self.is_cut;
         let since = |earlier: Option<Duration>| earlier.and_then(|earlier| time.checked_sub(earlier));
         let step = since(self.last_frame.replace(time)).map(|step| step.as_secs_f64());
@@ -86,20 +84,41 @@ impl Schedule {
     }
 }
 
-/// A small copy, with the mean brightness taken out.
-fn scene_of(gray: &Mat) -> opencv::Result<Mat> {
-    let (mut small, mut level) = (Mat::default(), Mat::default());
-    resize(gray, &mut small, Size::new(SCENE.0, SCENE.1), 0.0, 0.0, INTER_AREA)?;
-    let offset = 128.0 - mean_def(&small)?[0];
-    small.convert_to(&mut level, CV_8UC1, 1.0, offset)?;
-    Ok(level)
+/// Small copies of this frame and of the one before, with the mean brightness taken out. All pictures are kept for their memory.
+#[derive(Debug, Default)]
+struct Scenes {
+    now: Mat,
+    /// Empty before the second frame.
+    before: Mat,
+    small: Mat,
+    difference: Mat,
+    changed: Mat,
 }
 
-fn has_changed(before: &Mat, now: &Mat) -> opencv::Result<bool> {
-    let (mut difference, mut changed) = (Mat::default(), Mat::default());
-    absdiff(before, now, &mut difference)?;
-    imgproc::threshold(&difference, &mut changed, CHANGED_GREY_LEVELS, 255.0, imgproc::THRESH_BINARY)?;
-    Ok(f64::from(count_non_zero(&changed)?) > CHANGED_SHARE * f64::from(SCENE.0 * SCENE.1))
+impl Scenes {
+    /// Whether the frame shows another scene than the one before it.
+    fn have_changed(&mut self, gray: &Mat) -> opencv::Result<bool> {
+        let Self { now, before, small, difference, changed } = self;
+        mem::swap(now, before);
+        resize(gray, small, Size::new(SCENE.0, SCENE.1), 0.0, 0.0, INTER_AREA)?;
+        let offset = 128.0 - mean_def(small)?[0];
+        small.convert_to(now, CV_8UC1, 1.0, offset)?;
+        if before.empty() {
+            return Ok(false);
+        }
+        absdiff(before, now, difference)?;
+        imgproc::threshold(difference, changed, CHANGED_GREY_LEVELS, 255.0, imgproc::THRESH_BINARY)?;
+        Ok(f64::from(count_non_zero(changed)?) > CHANGED_SHARE * f64::from(SCENE.0 * SCENE.1))
+    }
+}
+
+#[cfg(test)]
+impl Schedule {
+    /// Where the pictures are in memory.
+    pub fn addresses(&self) -> [*const u8; 5] {
+        let Scenes { now, before, small, difference, changed } = &self.scenes;
+        [now, before, small, difference, changed].map(|mat| mat.data())
+    }
 }
 
 #[cfg(test)]

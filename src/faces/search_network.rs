@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::{fmt, fs};
 
-use opencv::core::{BORDER_CONSTANT, CV_8UC3, Mat, Scalar, Size, Size2f, ToInputArray, Vec3b, copy_make_border};
+use opencv::core::{CV_8UC3, Mat, Rect, Scalar, Size, Size2f, ToInputArray, ToOutputArray, Vec3b};
 use opencv::imgproc::{self, resize};
 use opencv::prelude::*;
 
@@ -96,6 +96,24 @@ pub struct SearchNetwork {
     /// What it was read from, for messages.
     name: Arc<str>,
     plans: Plans,
+    buffers: Buffers,
+}
+
+/// What is written anew for each picture; kept for its memory.
+#[derive(Debug, Default)]
+struct Buffers {
+    /// A whole picture as the network sees it.
+    whole: Mat,
+    /// A window as the network sees it.
+    window: Mat,
+    faces: Vec<Face>,
+}
+
+impl Clone for Buffers {
+    /// Memory is not shared.
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }
 
 impl SearchNetwork {
@@ -123,7 +141,7 @@ impl SearchNetwork {
         let refuse = |problem| ModelError { name: name.to_owned(), problem };
         let mut plans = Plans::from_bytes(bytes).map_err(refuse)?;
         plans.keep(Size::new(WINDOW_PX, WINDOW_PX)).map_err(refuse)?;
-        Ok(Self { name: name.into(), plans })
+        Ok(Self { name: name.into(), plans, buffers: Buffers::default() })
     }
 
     /// Gets ready for pictures of the size `picture` whose longer side is scaled to `longer_side_px`, by searching a black one where
@@ -179,7 +197,8 @@ impl SearchNetwork {
         }
         let picture = bgr.size()?;
         let input = input_size(picture, longer_side_px);
-        let run = self.plans.begin(input, scale(bgr, picture, input)?.data_typed()?)?;
+        scale(bgr, picture, input, &mut self.buffers.whole)?;
+        let run = self.plans.begin(input, self.buffers.whole.data_typed()?)?;
         Ok(Search { run, input, searched: BoundingBox::of_image(picture.width, picture.height) })
     }
 
@@ -197,23 +216,39 @@ impl SearchNetwork {
         window: BoundingBox,
         min_confidence: f32,
     ) -> Result<Vec<Detection>, SearchError> {
+        let mut found = Vec::new();
+        self.add_those_in(bgr, window, min_confidence, &mut found)?;
+        Ok(found)
+    }
+
+    /// Adds to `found` what [`SearchNetwork::search_in`] gives.
+    ///
+    /// # Errors
+    /// Those of [`SearchNetwork::search_in`].
+    pub fn add_those_in(
+        &mut self,
+        bgr: &(impl MatTraitConst + ToInputArray),
+        window: BoundingBox,
+        min_confidence: f32,
+        found: &mut Vec<Detection>,
+    ) -> Result<(), SearchError> {
         check_picture(bgr)?;
         let image = BoundingBox::of_image(bgr.cols(), bgr.rows());
-        let Some(inside) = window.intersection(&image) else { return Ok(Vec::new()) };
+        let Some(inside) = window.intersection(&image) else { return Ok(()) };
         let input = Size::new(WINDOW_PX, WINDOW_PX);
-        let scaled = scaled_window(bgr, window, inside, input)?;
-        let mut run = self.plans.begin(input, scaled.data_typed()?)?;
+        let Self { plans, buffers, .. } = self;
+        scale_window(bgr, window, inside, input, &mut buffers.window)?;
+        let mut run = plans.begin(input, buffers.window.data_typed()?)?;
         run.advance(1.0)?;
         let search = Search { run, input, searched: window };
-        let mut found = search.found(min_confidence)?;
-        found.retain_mut(|face| match face.roi.intersection(&image) {
-            Some(roi) => {
-                face.roi = roi;
-                true
-            }
-            None => false,
-        });
-        Ok(found)
+        let first = found.len();
+        search.add_found(min_confidence, &mut buffers.faces, found)?;
+        for face in &mut found[first..] {
+            // Its part in the window lies in the part of the window that lies in the picture, or the face is none.
+            face.roi = face.roi.intersection(&image).unwrap_or(BoundingBox { width: 0, ..face.roi });
+        }
+        found.retain(|face| face.roi.width > 0);
+        Ok(())
     }
 }
 
@@ -246,16 +281,29 @@ impl Search {
     /// # Errors
     /// [`SearchError`] where `min_confidence` is not 0 to 1, or the arithmetic is not done.
     pub fn found(&self, min_confidence: f32) -> Result<Vec<Detection>, SearchError> {
+        let mut found = Vec::new();
+        self.add_found(min_confidence, &mut Vec::new(), &mut found)?;
+        Ok(found)
+    }
+
+    /// Adds to `found` what [`Search::found`] gives. `faces` is overwritten.
+    fn add_found(
+        &self,
+        min_confidence: f32,
+        faces: &mut Vec<Face>,
+        found: &mut Vec<Detection>,
+    ) -> Result<(), SearchError> {
         if !(0.0..=1.0).contains(&min_confidence) {
             let (name, expected) = ("min_confidence", (0.0, 1.0));
             return Err(SearchError::Parameter { name, expected, got: min_confidence.into() });
         }
         let (x, y) = (self.searched.width as f32, self.searched.height as f32);
         let pixels = Size2f::new(x / self.input.width as f32, y / self.input.height as f32);
-        let faces = self.run.read(|maps| maps.faces(min_confidence, pixels))?;
-        let mut found: Vec<Detection> = faces.iter().filter_map(|face| detection(face, &self.searched)).collect();
-        found.sort_by_key(|face| (face.roi.x, face.roi.y));
-        Ok(found)
+        self.run.read(|maps| maps.write_faces(min_confidence, pixels, faces))?;
+        let first = found.len();
+        found.extend(faces.iter().filter_map(|face| detection(face, &self.searched)));
+        found[first..].sort_by_key(|face| (face.roi.x, face.roi.y));
+        Ok(())
     }
 }
 
@@ -278,37 +326,38 @@ fn input_size(picture: Size, longer_side_px: i32) -> Size {
     Size::new(side(picture.width), side(picture.height))
 }
 
-/// The picture in the size of the network's, with rows that lie one behind the other.
-fn scale(bgr: &impl ToInputArray, picture: Size, input: Size) -> opencv::Result<Mat> {
+/// Writes the picture in the size of the network's, with rows that lie one behind the other.
+fn scale(bgr: &impl ToInputArray, picture: Size, input: Size, scaled: &mut impl ToOutputArray) -> opencv::Result<()> {
     let shrinks = picture.width > input.width;
     let interpolation = if shrinks { imgproc::INTER_AREA } else { imgproc::INTER_LINEAR };
-    let mut scaled = Mat::default();
-    resize(bgr, &mut scaled, input, 0.0, 0.0, interpolation)?;
-    Ok(scaled)
+    resize(bgr, scaled, input, 0.0, 0.0, interpolation)
 }
 
-/// The square `window` of `bgr`, of which the part `inside` lies in the picture, in the size of the network's picture. The rest
-/// is black.
-fn scaled_window(
+/// Writes the square `window` of `bgr`, of which the part `inside` lies in the picture, in the size of the network's picture. The
+/// rest is black.
+fn scale_window(
     bgr: &impl MatTraitConst,
     window: BoundingBox,
     inside: BoundingBox,
     input: Size,
-) -> opencv::Result<Mat> {
+    scaled: &mut Mat,
+) -> opencv::Result<()> {
     let visible = Mat::roi(bgr, inside.into())?;
     if inside == window {
-        return scale(&visible, Size::new(window.width, window.height), input);
+        return scale(&visible, Size::new(window.width, window.height), input, scaled);
     }
     let px_at = |offset: i32| (f64::from(offset) * f64::from(input.width) / f64::from(window.width)).round() as i32;
     let [left, right] = [inside.x - window.x, inside.right() - window.x].map(px_at);
     let [top, bottom] = [inside.y - window.y, inside.bottom() - window.y].map(px_at);
     let part = Size::new((right - left).max(1), (bottom - top).max(1));
     let (left, top) = (left.min(input.width - part.width), top.min(input.height - part.height));
-    let scaled = scale(&visible, Size::new(inside.width, inside.height), part)?;
-    let [below, beside] = [input.height - top - part.height, input.width - left - part.width];
-    let mut padded = Mat::default();
-    copy_make_border(&scaled, &mut padded, top, below, left, beside, BORDER_CONSTANT, Scalar::default())?;
-    Ok(padded)
+    if scaled.size()? == input {
+        scaled.set_scalar(Scalar::default())?;
+    } else {
+        *scaled = Mat::new_size_with_default(input, CV_8UC3, Scalar::default())?;
+    }
+    let mut place = Mat::roi_mut(scaled, Rect::new(left, top, part.width, part.height))?;
+    scale(&visible, Size::new(inside.width, inside.height), part, &mut place)
 }
 
 /// The face in pixels of the picture of which `searched` shows a part. `None` for a box that has no pixel in common with it.
@@ -335,6 +384,14 @@ fn haar_square(face: &Face) -> Option<BoundingBox> {
         width: side.round() as i32,
         height: side.round() as i32,
     })
+}
+
+#[cfg(test)]
+impl SearchNetwork {
+    /// Where the pictures are in memory.
+    pub fn addresses(&self) -> [*const u8; 2] {
+        [self.buffers.whole.data(), self.buffers.window.data()]
+    }
 }
 
 #[cfg(test)]

@@ -6,8 +6,10 @@
 
 use std::time::Duration;
 
+use opencv::core::Mat;
+
 use super::appearance::Thumbnail;
-use super::association::{Expected, assign, cost};
+use super::association::{Expected, Pair, assign, cost};
 use super::motion::Motion;
 use super::{BoundingBox, Detection, FaceId, FaceIds, Landmarks};
 
@@ -64,6 +66,17 @@ pub struct Sighting {
     pub detection: Detection,
     /// How the face looks.
     pub thumbnail: Option<Thumbnail>,
+}
+
+impl Sighting {
+    /// A detection in `gray` (height x width, 8-bit, one channel).
+    ///
+    /// # Errors
+    /// Only those of OpenCV.
+    pub fn new(gray: &Mat, detection: Detection) -> opencv::Result<Self> {
+        let thumbnail = Thumbnail::of_face(gray, detection.roi)?;
+        Ok(Self { detection, thumbnail })
+    }
 }
 
 /// How the place of a face in the present frame is known.
@@ -153,12 +166,14 @@ pub struct Tracker {
     ids: FaceIds,
     tracks: Vec<Track>,
     time: Duration,
+    /// Kept for its memory.
+    pairs: Vec<Pair>,
 }
 
 impl Tracker {
     /// Follows the faces of the camera that these ids are for.
     pub fn new(ids: FaceIds) -> Self {
-        Self { ids, tracks: Vec::new(), time: Duration::ZERO }
+        Self { ids, tracks: Vec::new(), time: Duration::ZERO, pairs: Vec::new() }
     }
 
     /// Predicts all tracks at `time`, and ends those that are missed for longer than `max_age`.
@@ -199,24 +214,25 @@ impl Tracker {
         self.tracks.clear();
     }
 
-    /// Continues the tracks that are not seen yet with what was detected, and returns the detections that fit to no track.
-    pub fn assign(&mut self, sightings: Vec<Sighting>) -> Vec<Sighting> {
-        let row = |track: &Track| -> Vec<_> {
-            if track.place == Place::Seen {
-                return vec![None; sightings.len()];
-            }
+    /// Continues the tracks that are not seen yet with what was detected, and leaves the detections that fit to no track.
+    pub fn assign(&mut self, sightings: &mut Vec<Sighting>) {
+        self.pairs.clear();
+        for (row, track) in self.tracks.iter().enumerate().filter(|(_, track)| track.place != Place::Seen) {
             let expected = track.expected(self.time);
-            sightings.iter().map(|s| cost(&expected, s.detection.roi, s.thumbnail.as_ref())).collect()
-        };
-        let pairs = assign(&self.tracks.iter().map(row).collect::<Vec<_>>());
-        let mut left = Vec::new();
-        for (position, sighting) in sightings.into_iter().enumerate() {
-            match pairs.iter().find(|(_, sighting)| *sighting == position) {
-                Some((track, _)) => self.see(*track, sighting),
-                None => left.push(sighting),
-            }
+            self.pairs.extend(sightings.iter().enumerate().filter_map(
+                |(column, Sighting { detection, thumbnail })| {
+                    Some(Pair { cost: cost(&expected, detection.roi, thumbnail.as_ref())?, row, column })
+                },
+            ));
         }
-        left
+        assign(&mut self.pairs);
+        let mut column = 0;
+        sightings.retain(|sighting| {
+            let pair = self.pairs.iter().find(|pair| pair.column == column);
+            column += 1;
+            let track = pair.and_then(|pair| self.tracks.get_mut(pair.row));
+            track.map(|track| track.see(sighting.clone(), self.time)).is_none()
+        });
     }
 
     /// The tracks whose faces are not seen yet in this frame, without those that may be errors of the finder.
@@ -247,9 +263,9 @@ impl Tracker {
         self.tracks.len()
     }
 
-    /// Where the faces of all tracks should be. The squares may leave the image.
-    pub fn places(&self) -> Vec<BoundingBox> {
-        self.tracks.iter().map(|track| track.motion.square()).collect()
+    /// Where the face of each track should be. The squares may leave the image.
+    pub fn places(&self) -> impl Iterator<Item = BoundingBox> {
+        self.tracks.iter().map(|track| track.motion.square())
     }
 
     /// Whether a face that is seen in this frame covers `roi`.
@@ -257,12 +273,6 @@ impl Tracker {
         let mut seen = self.tracks.iter().filter(|track| track.place == Place::Seen);
         // A window that shows a part of a face gives a small box.
         seen.any(|track| track.roi.iou(roi) > COVERED_IOU || roi.share_in(&track.roi) > COVERED_SHARE)
-    }
-
-    fn see(&mut self, position: usize, sighting: Sighting) {
-        if let Some(track) = self.tracks.get_mut(position) {
-            track.see(sighting, self.time);
-        }
     }
 
     /// Moves the track at `position` to `roi`, where optical flow says that the face is.
@@ -297,13 +307,12 @@ impl Tracker {
         for track in self.tracks.iter_mut().filter(|track| track.place != Place::Seen) {
             track.roi = track.motion.square();
         }
-        let seen: Vec<_> =
-            self.tracks.iter().filter(|track| track.place == Place::Seen).map(|track| track.roi).collect();
+        let seen = || self.tracks.iter().filter(|track| track.place == Place::Seen).map(|track| &track.roi);
         let is_shown = |track: &&Track| {
             let (x, y) = track.roi.center();
             let center = BoundingBox { x: x.floor() as i32, y: y.floor() as i32, width: 1, height: 1 };
             let is_inside = center.intersection(&image).is_some();
-            let is_covered = seen.iter().any(|roi| roi.iou(&track.roi) > COVERED_IOU);
+            let is_covered = seen().any(|roi| roi.iou(&track.roi) > COVERED_IOU);
             track.place == Place::Seen || (is_inside && !is_covered && track.is_predictable(self.time))
         };
         let faces = self.tracks.iter().filter(is_shown).filter_map(|track| {

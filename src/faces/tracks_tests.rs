@@ -20,7 +20,9 @@ fn tracker() -> Tracker {
 /// The faces of the frame at `time` in which these boxes are detected.
 fn update(tracker: &mut Tracker, boxes: &[BoundingBox], time: Duration) -> Vec<FoundFace> {
     tracker.begin_frame(time, MAX_AGE);
-    for new in tracker.assign(boxes.iter().copied().map(sighting).collect()) {
+    let mut sightings: Vec<_> = boxes.iter().copied().map(sighting).collect();
+    tracker.assign(&mut sightings);
+    for new in sightings {
         tracker.begin(new);
     }
     tracker.faces(IMAGE)

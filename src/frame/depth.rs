@@ -1,6 +1,6 @@
 //! 16-bit samples to 8 bits.
 
-use opencv::core::{self, CV_8U, CV_8UC1, CV_16U, Mat, Scalar};
+use opencv::core::{self, CV_8U, CV_8UC1, CV_16U, Mat, Scalar, Size};
 use opencv::prelude::*;
 
 use super::{ByteOrder, Frame};
@@ -38,28 +38,30 @@ pub fn eight_bit_from_sixteen(picture: &impl MatTraitConst) -> opencv::Result<Ma
     Ok(converted)
 }
 
-/// The picture of a mono16 frame: height x width, 8-bit, one channel.
-pub(super) fn gray_from_mono16(frame: &Frame) -> opencv::Result<Mat> {
+/// Writes the picture of a mono16 frame: height x width, 8-bit, one channel.
+pub(super) fn write_gray_of_mono16(frame: &Frame, gray: &mut Mat) -> opencv::Result<()> {
     match frame.byte_order {
-        ByteOrder::LittleEndian => gray_from_samples(frame, u16::from_le_bytes),
-        ByteOrder::BigEndian => gray_from_samples(frame, u16::from_be_bytes),
+        ByteOrder::LittleEndian => write_samples(frame, u16::from_le_bytes, gray),
+        ByteOrder::BigEndian => write_samples(frame, u16::from_be_bytes, gray),
     }
 }
 
 /// Reads the bytes in place: rows may begin at any address, which OpenCV does not allow for 16-bit samples.
-fn gray_from_samples(frame: &Frame, from_bytes: impl Fn([u8; 2]) -> u16) -> opencv::Result<Mat> {
+fn write_samples(frame: &Frame, from_bytes: impl Fn([u8; 2]) -> u16, gray: &mut Mat) -> opencv::Result<()> {
     let samples = |row| <[u8]>::as_chunks(row).0.iter().map(|bytes| from_bytes(*bytes));
     let largest = frame.rows().map(|row| samples(row).fold(0, u16::max)).fold(0, u16::max);
     let shift = used_bits(largest) - 8;
     // The casts hold: the sides are at most MAX_SIDE_PX.
-    let (height, width) = (frame.height as i32, frame.width as i32);
-    let mut gray = Mat::new_rows_cols_with_default(height, width, CV_8UC1, Scalar::default())?;
+    let size = Size::new(frame.width as i32, frame.height as i32);
+    if gray.size()? != size || gray.typ() != CV_8UC1 {
+        *gray = Mat::new_size_with_default(size, CV_8UC1, Scalar::default())?;
+    }
     for (pixels, row) in gray.data_bytes_mut()?.chunks_exact_mut(frame.width).zip(frame.rows()) {
         for (pixel, sample) in pixels.iter_mut().zip(samples(row)) {
             *pixel = (sample >> shift) as u8;
         }
     }
-    Ok(gray)
+    Ok(())
 }
 
 #[cfg(test)]

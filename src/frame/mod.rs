@@ -147,10 +147,20 @@ impl<'a> Frame<'a> {
     /// # Errors
     /// Only those of OpenCV, for example when memory is short.
     pub fn to_gray(&self) -> opencv::Result<Mat> {
+        let mut gray = Mat::default();
+        self.write_gray(&mut gray)?;
+        Ok(gray)
+    }
+
+    /// Writes what [`Frame::to_gray`] gives. The memory of `gray` is used again where it has the same size.
+    ///
+    /// # Errors
+    /// Those of [`Frame::to_gray`].
+    pub fn write_gray(&self, gray: &mut Mat) -> opencv::Result<()> {
         use Encoding::*;
         let code = match self.encoding {
-            Mono8 | Nv12 | Nv21 => return self.with_pixels(|pixels, gray| pixels.copy_to(gray)),
-            Mono16 => return depth::gray_from_mono16(self),
+            Mono8 | Nv12 | Nv21 => return self.with_pixels(|pixels| pixels.copy_to(gray)),
+            Mono16 => return depth::write_gray_of_mono16(self, gray),
             Bgr8 => imgproc::COLOR_BGR2GRAY,
             Rgb8 => imgproc::COLOR_RGB2GRAY,
             Bgra8 => imgproc::COLOR_BGRA2GRAY,
@@ -163,7 +173,7 @@ impl<'a> Frame<'a> {
             BayerGbrg8 => imgproc::COLOR_BayerGR2GRAY,
             BayerGrbg8 => imgproc::COLOR_BayerGB2GRAY,
         };
-        self.with_pixels(|pixels, gray| cvt_color_def(pixels, gray, code))
+        self.with_pixels(|pixels| cvt_color_def(pixels, gray, code))
     }
 
     /// The image in colour: height x width, 8-bit, blue, green, red. 16-bit samples are converted as in [`Frame::to_gray`].
@@ -171,24 +181,39 @@ impl<'a> Frame<'a> {
     /// # Errors
     /// Only those of OpenCV, for example when memory is short.
     pub fn to_bgr(&self) -> opencv::Result<Mat> {
+        let mut bgr = Mat::default();
+        self.write_bgr(&mut bgr)?;
+        Ok(bgr)
+    }
+
+    /// Lets `look` see what [`Frame::to_bgr`] gives. Only an image of another encoding is converted, into `buffer`, whose memory is
+    /// used again where it has the same size.
+    ///
+    /// # Errors
+    /// Those of [`Frame::to_bgr`] and of `look`.
+    pub fn with_bgr<T, E: From<opencv::Error>>(
+        &self,
+        buffer: &mut Mat,
+        look: impl FnOnce(&BoxedRef<Mat>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        if self.encoding == Encoding::Bgr8 {
+            return self.with_pixels(look);
+        }
+        self.write_bgr(buffer)?;
+        let whole = Rect::new(0, 0, buffer.cols(), buffer.rows());
+        look(&Mat::roi(buffer, whole)?)
+    }
+
+    fn write_bgr(&self, bgr: &mut Mat) -> opencv::Result<()> {
         use Encoding::*;
         let code = match self.encoding {
-            Bgr8 => return self.with_pixels(|pixels, bgr| pixels.copy_to(bgr)),
-            Mono8 | Mono16 => {
-                let gray = self.to_gray()?;
-                let mut bgr = Mat::default();
-                cvt_color_def(&gray, &mut bgr, imgproc::COLOR_GRAY2BGR)?;
-                return Ok(bgr);
-            }
-            Nv12 => {
-                return self.with_rows(rows_of_planes(self.encoding, self.height), |planes, bgr| {
-                    cvt_color_def(planes, bgr, imgproc::COLOR_YUV2BGR_NV12)
-                });
-            }
-            Nv21 => {
-                return self.with_rows(rows_of_planes(self.encoding, self.height), |planes, bgr| {
-                    cvt_color_def(planes, bgr, imgproc::COLOR_YUV2BGR_NV21)
-                });
+            Bgr8 => return self.with_pixels(|pixels| pixels.copy_to(bgr)),
+            Mono8 | Mono16 => return cvt_color_def(&self.to_gray()?, bgr, imgproc::COLOR_GRAY2BGR),
+            Nv12 | Nv21 => {
+                let code =
+                    if self.encoding == Nv12 { imgproc::COLOR_YUV2BGR_NV12 } else { imgproc::COLOR_YUV2BGR_NV21 };
+                let rows = rows_of_planes(self.encoding, self.height);
+                return self.with_rows(rows, |planes| cvt_color_def(planes, bgr, code));
             }
             Rgb8 => imgproc::COLOR_RGB2BGR,
             Bgra8 => imgproc::COLOR_BGRA2BGR,
@@ -200,32 +225,29 @@ impl<'a> Frame<'a> {
             BayerGbrg8 => imgproc::COLOR_BayerGR2BGR,
             BayerGrbg8 => imgproc::COLOR_BayerGB2BGR,
         };
-        self.with_pixels(|pixels, bgr| cvt_color_def(pixels, bgr, code))
+        self.with_pixels(|pixels| cvt_color_def(pixels, bgr, code))
     }
 
-    /// Lets `convert` fill an image from a view on the pixels: height x width, a channel a byte, row padding skipped. A second plane
-    /// is not in the view.
-    fn with_pixels(&self, convert: impl FnOnce(&BoxedRef<Mat>, &mut Mat) -> opencv::Result<()>) -> opencv::Result<Mat> {
-        self.with_rows(self.height, |rows, converted| {
-            let pixels = rows.reshape(self.encoding.bytes_per_pixel() as i32, 0)?;
-            convert(&pixels, converted)
-        })
+    /// Lets `look` see a view on the pixels: height x width, a channel a byte, row padding skipped. A second plane is not in the view.
+    fn with_pixels<T, E: From<opencv::Error>>(
+        &self,
+        look: impl FnOnce(&BoxedRef<Mat>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.with_rows(self.height, |rows| look(&rows.reshape(self.encoding.bytes_per_pixel() as i32, 0)?))
     }
 
-    /// Lets `convert` fill an image from a view on the first `count` rows of all planes, a column a byte, row padding skipped.
-    fn with_rows(
+    /// Lets `look` see a view on the first `count` rows of all planes, a column a byte, row padding skipped.
+    fn with_rows<T, E: From<opencv::Error>>(
         &self,
         count: usize,
-        convert: impl FnOnce(&BoxedRef<Mat>, &mut Mat) -> opencv::Result<()>,
-    ) -> opencv::Result<Mat> {
+        look: impl FnOnce(&BoxedRef<Mat>) -> Result<T, E>,
+    ) -> Result<T, E> {
         // The casts hold: the sides are at most MAX_SIDE_PX, and what exceeds i32 in `step` is refused by try_from.
         let (width, height) = ((self.width * self.encoding.bytes_per_pixel()) as i32, count as i32);
         let data = &self.data[..self.step * count];
-        let padded = Mat::new_rows_cols_with_data(height, i32::try_from(self.step)?, data)?;
-        let rows = Mat::roi(&padded, Rect::new(0, 0, width, height))?;
-        let mut converted = Mat::default();
-        convert(&rows, &mut converted)?;
-        Ok(converted)
+        let step = i32::try_from(self.step).map_err(opencv::Error::from)?;
+        let padded = Mat::new_rows_cols_with_data(height, step, data)?;
+        look(&Mat::roi(&padded, Rect::new(0, 0, width, height))?)
     }
 
     /// The bytes of each row's pixels, without the padding; of the first plane.

@@ -10,7 +10,7 @@ use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 
 use super::input::ModelInput;
-use super::kernels::Kernels;
+use super::kernels::{Kernels, Progress};
 use super::metadata::{Outputs, read_input};
 use super::{ModelError, ModelProblem, RunError};
 use crate::panics::catch_panic;
@@ -93,19 +93,21 @@ impl Model {
     /// [`RunError`] where the number of pixels is not that of the input size, where tract fails, or where the output is
     /// not a probability for each class.
     pub fn run(&self, pixels: &[u8]) -> Result<Vec<f32>, RunError> {
-        let output = match &self.kernels {
-            Some(kernels) => self.run_in_kernels(kernels, pixels)?,
-            None => self.run_in_tract(pixels)?,
-        };
-        let in_range = output.iter().all(|probability| (0.0..=1.0).contains(probability));
-        if in_range && (output.iter().sum::<f32>() - 1.0).abs() < MAX_SUM_ERROR {
-            Ok(output)
-        } else {
-            Err(RunError::NotProbabilities { output })
+        self.run_with(pixels, <[f32]>::to_vec)
+    }
+
+    /// As [`Model::run`], and lets `read` see the probabilities. In kernels, nothing is allocated.
+    ///
+    /// # Errors
+    /// Those of [`Model::run`].
+    pub fn run_with<T>(&self, pixels: &[u8], read: impl FnOnce(&[f32]) -> T) -> Result<T, RunError> {
+        match &self.kernels {
+            Some(kernels) => Ok(read(check_probabilities(output_of(&mut self.run_in_kernels(kernels, pixels)?))?)),
+            None => Ok(read(check_probabilities(&self.run_in_tract(pixels)?)?)),
         }
     }
 
-    fn run_in_kernels(&self, kernels: &Arc<Kernels>, pixels: &[u8]) -> Result<Vec<f32>, RunError> {
+    fn run_in_kernels(&self, kernels: &Arc<Kernels>, pixels: &[u8]) -> Result<Progress, RunError> {
         self.input.check(pixels)?;
         let lines = pixels.chunks_exact(self.input.size.width as usize);
         let scale = |row: usize, line: &mut [f32]| {
@@ -113,7 +115,12 @@ impl Model {
                 *value = self.input.pixel_range.scale(*pixel);
             }
         };
-        catch_panic(|| kernels.begin(scale).finish()[0].clone()).map_err(RunError::Kernels)
+        let run = || {
+            let mut progress = kernels.begin(scale);
+            progress.finish();
+            progress
+        };
+        catch_panic(run).map_err(RunError::Kernels)
     }
 
     fn run_in_tract(&self, pixels: &[u8]) -> Result<Vec<f32>, RunError> {
@@ -130,8 +137,23 @@ impl Model {
         let Some(kernels) = Kernels::translate(&self.proto, [1, height, width], range) else { return Ok(None) };
         let noise = noise(width * height);
         let expected = self.run_in_tract(&noise).map_err(ModelProblem::Trial)?;
-        let got = self.run_in_kernels(&kernels, &noise).map_err(ModelProblem::Trial)?;
-        Ok(agree("the network", &[(&expected, &got)]).then_some(kernels))
+        let mut got = self.run_in_kernels(&kernels, &noise).map_err(ModelProblem::Trial)?;
+        let agrees = agree("the network", &[(&expected, output_of(&mut got))]);
+        Ok(agrees.then_some(kernels))
+    }
+}
+
+/// The only output of a classifier.
+fn output_of(progress: &mut Progress) -> &[f32] {
+    progress.finish().first().map_or(&[], Vec::as_slice)
+}
+
+fn check_probabilities(output: &[f32]) -> Result<&[f32], RunError> {
+    let in_range = output.iter().all(|probability| (0.0..=1.0).contains(probability));
+    if in_range && (output.iter().sum::<f32>() - 1.0).abs() < MAX_SUM_ERROR {
+        Ok(output)
+    } else {
+        Err(RunError::NotProbabilities { output: output.to_vec() })
     }
 }
 

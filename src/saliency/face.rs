@@ -154,6 +154,7 @@ mod tests {
 
     use super::super::SaliencyTarget;
     use super::*;
+    use crate::attributes::Workspace;
     use crate::attributes::crop::mirror;
     use crate::attributes::{BuiltIn, Classifier, RawEstimates};
     use crate::faces::FaceIds;
@@ -218,7 +219,8 @@ mod tests {
         let attribute_parameters = AttributeParameters::default();
         let classifiers = Classifiers::load(&attribute_parameters).unwrap();
         let gray = portrait();
-        let raw = classifiers.classify(&gray, FACE.into(), &attribute_parameters, &mut Vec::new());
+        let raw =
+            classifiers.classify(&mut Workspace::default(), &gray, FACE.into(), &attribute_parameters, &mut Vec::new());
         let face = a_face(FACE, raw.emotion, raw.gender);
         let mut explainer = FaceExplainer::new(&classifiers);
         let mut explain = |parameters: &SaliencyParameters| -> Vec<_> {

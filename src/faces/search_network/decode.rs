@@ -42,15 +42,16 @@ pub(super) struct Face {
 }
 
 impl Maps<'_> {
-    /// The faces of at least `min_confidence`, the surest first, each once.
+    /// Writes the faces of at least `min_confidence`, the surest first, each once.
     ///
     /// They are in pixels of the frame: `pixels` is the size of a pixel of the network's picture there.
-    pub fn faces(&self, min_confidence: f32, pixels: Size2f) -> Vec<Face> {
+    pub fn write_faces(&self, min_confidence: f32, pixels: Size2f, faces: &mut Vec<Face>) {
         let cells = self.columns * self.rows;
         let peaks = (0..cells).filter(|cell| (min_confidence..=1.0).contains(&self.heat[*cell]));
-        let mut faces: Vec<Face> = peaks.filter_map(|cell| self.face(cell, pixels)).collect();
+        faces.clear();
+        faces.extend(peaks.filter_map(|cell| self.face(cell, pixels)));
         faces.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
-        suppress_repeated(faces)
+        suppress_repeated(faces);
     }
 
     /// `None` where a number of a damaged network is not finite.
@@ -83,9 +84,8 @@ impl Maps<'_> {
 
 impl Face {
     fn is_finite(&self) -> bool {
-        let mut numbers = vec![self.left, self.top, self.width, self.height, self.confidence];
-        numbers.extend(self.landmarks.0.iter().flat_map(|(x, y)| [x, y]));
-        numbers.iter().all(|number| number.is_finite())
+        let numbers = [self.left, self.top, self.width, self.height, self.confidence];
+        numbers.into_iter().chain(self.landmarks.0.into_iter().flat_map(|(x, y)| [x, y])).all(f32::is_finite)
     }
 
     fn iou(&self, other: &Self) -> f32 {
@@ -99,14 +99,15 @@ impl Face {
 }
 
 /// Keeps the surest of all boxes that mark the same face. `faces` begin with the surest one.
-pub(super) fn suppress_repeated(faces: Vec<Face>) -> Vec<Face> {
-    let mut kept: Vec<Face> = Vec::new();
-    for face in faces {
-        if kept.iter().all(|better| better.iou(&face) < SAME_FACE_IOU) {
-            kept.push(face);
+fn suppress_repeated(faces: &mut Vec<Face>) {
+    let mut kept = 0;
+    for position in 0..faces.len() {
+        if faces[..kept].iter().all(|better| better.iou(&faces[position]) < SAME_FACE_IOU) {
+            faces.swap(kept, position);
+            kept += 1;
         }
     }
-    kept
+    faces.truncate(kept);
 }
 
 #[cfg(test)]
@@ -132,7 +133,10 @@ mod tests {
 
         fn faces(&self, min_confidence: f32, pixels: Size2f) -> Vec<Face> {
             let [heat, sizes, offsets, landmarks] = self.maps.each_ref().map(Vec::as_slice);
-            Maps { columns: COLUMNS, rows: ROWS, heat, sizes, offsets, landmarks }.faces(min_confidence, pixels)
+            let mut faces = Vec::new();
+            let maps = Maps { columns: COLUMNS, rows: ROWS, heat, sizes, offsets, landmarks };
+            maps.write_faces(min_confidence, pixels, &mut faces);
+            faces
         }
     }
 

@@ -1,6 +1,7 @@
 //! Runs CenterFace, with one execution plan for each size of picture: in kernels if they agree with tract, otherwise in tract.
 //! A run can pause between two operators.
 
+use std::array;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
@@ -306,7 +307,8 @@ impl Run {
             State::Kernels(progress) => {
                 let unfinished = || RunError::Tract("its outputs are read before its end".to_owned());
                 let outputs = progress.outputs().ok_or_else(unfinished)?;
-                self.read_maps(&outputs.iter().map(Vec::as_slice).collect::<Vec<_>>(), read)
+                let maps: [&[f32]; 4] = array::from_fn(|map| outputs.get(map).map_or(&[][..], Vec::as_slice));
+                self.read_maps(&maps, read)
             }
             State::Tract { state, .. } => {
                 let outputs =
@@ -374,51 +376,5 @@ fn check_heat(maps: &Maps) -> Result<(), RunError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::faces::SearchNetwork;
-
-    const WIDE: Size = Size { width: 96, height: 64 };
-    const TALL: Size = Size { width: 64, height: 96 };
-
-    #[test]
-    fn users_share_plans_and_a_plan_ends_with_its_last_user() {
-        let mut one = Plans::from_bytes(SearchNetwork::BUILT_IN).unwrap();
-        let mut other = one.clone();
-        assert!(one.keep(WIDE).unwrap() && !other.keep(WIDE).unwrap() && other.keep(TALL).unwrap());
-        assert!(Arc::ptr_eq(one.plan(WIDE).unwrap(), other.plan(WIDE).unwrap()));
-        // So many other sizes that `one` does not keep the first any more.
-        for width in 1..=MAX_PLANS as i32 {
-            one.keep(Size::new(32 * width, 32)).unwrap();
-        }
-        assert_eq!((one.plans.len(), one.plans.iter().any(|plan| plan.size == WIDE)), (MAX_PLANS, false));
-        assert!(!one.keep(WIDE).unwrap(), "the other user has it");
-        drop(other);
-        assert!(one.keep(TALL).unwrap(), "nobody has it any more");
-    }
-
-    #[test]
-    fn several_threads_run_one_plan_at_once() {
-        let picture = |first: u8| -> Vec<Vec3b> {
-            let pixel = |n: i32| [n as u8 ^ first, (n / 7) as u8, first].into();
-            (0..WIDE.area()).map(pixel).collect()
-        };
-        let mut alone = Plans::from_bytes(SearchNetwork::BUILT_IN).unwrap();
-        let heat_of = |plans: &mut Plans, first| {
-            let run = plans.begin(WIDE, &picture(first)).and_then(Run::finish).unwrap();
-            run.read(|maps| maps.heat.to_vec()).unwrap()
-        };
-        let expected: Vec<_> = (0..4).map(|first| heat_of(&mut alone, first)).collect();
-        assert_ne!(expected[0], expected[1]);
-        let together: Vec<_> = std::thread::scope(|scope| {
-            let user = |first| {
-                let mut plans = alone.clone();
-                scope.spawn(move || (0..5).map(|_| heat_of(&mut plans, first)).collect::<Vec<_>>())
-            };
-            (0..4).map(user).collect::<Vec<_>>().into_iter().map(|user| user.join().unwrap()).collect()
-        });
-        for (heat, expected) in together.iter().zip(expected) {
-            assert!(heat.iter().all(|heat| *heat == expected));
-        }
-    }
-}
+#[path = "plan_tests.rs"]
+mod tests;

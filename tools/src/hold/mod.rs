@@ -17,7 +17,7 @@ use crate::dataset::{Labelled, Sample};
 use crate::source::SourceError;
 use face_attributes::attributes::{
     AttributeParameters, BuiltIn, Classifier, ClassifierParameters, ClassifyError, Emotion, Estimate, FaceAttributes,
-    Gender, Look, People, RawEstimates, crop_worth,
+    Gender, Look, People, RawEstimates, Workspace, crop_worth,
 };
 use face_attributes::faces::{FaceIds, FoundFace};
 use rendering::{Conditions, Rendering};
@@ -141,7 +141,7 @@ pub fn run_sequence<A: HeldOverTime>(
     parameters: &AttributeParameters,
 ) -> Result<Sequence<A>, SequenceError> {
     let id = FaceIds::of_camera(0).next_id();
-    let (mut people, mut rendering) = (People::default(), None);
+    let (mut people, mut workspace, mut rendering) = (People::default(), Workspace::default(), None);
     let mut times = (0_u32..).map(|frame| Duration::from_secs_f64(f64::from(frame) / RATE_HZ));
     let mut sequence = Vec::new();
     for sample in pictures {
@@ -160,7 +160,7 @@ pub fn run_sequence<A: HeldOverTime>(
             let raw = classifier.classify(&gray, roi, A::parameters(parameters)).map_err(not_classified)?;
             let face =
                 FoundFace { id, roi, seen: true, followed_since: Duration::ZERO, confidence: 1.0, landmarks: None };
-            let worth = crop_worth(&gray, &face).map_err(not_rendered)?;
+            let worth = crop_worth(&gray, &face, &mut workspace).map_err(not_rendered)?;
             let look = Look::Classified { raw: A::raw(raw.clone()), worth };
             shown.held.extend(A::held(people.describe(face, time, look, parameters)));
             shown.raw.push(raw);
