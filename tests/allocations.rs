@@ -101,7 +101,15 @@ fn a_frame_allocates_no_more_than_its_answer() {
     let mut steady = Vec::new();
     for (number, bytes) in (0..).zip(&frames) {
         let time = Duration::from_secs_f64(f64::from(number) / 30.0);
-        let frame = Frame::new(WIDTH as usize, HEIGHT as usize, 3 * WIDTH as usize, Encoding::Bgr8, ByteOrder::LittleEndian, bytes).unwrap();
+        let frame = Frame::new(
+            WIDTH as usize,
+            HEIGHT as usize,
+            3 * WIDTH as usize,
+            Encoding::Bgr8,
+            ByteOrder::LittleEndian,
+            bytes,
+        )
+        .unwrap();
         let mut scene = None;
         let of_frame = allocated(|| scene = Some(pipeline.process(&frame, time).unwrap()));
         let faces = scene.unwrap().faces;
@@ -110,7 +118,7 @@ fn a_frame_allocates_no_more_than_its_answer() {
             steady.push(of_frame);
         }
     }
-    let (searched, others): (Vec<_>, Vec<_>) = steady.iter().partition(|frame| frame.count > OF_ANSWER);
+    let (searched, others): (Vec<Allocated>, Vec<Allocated>) = steady.into_iter().partition(|frame| frame.count > OF_ANSWER);
     assert!(others.iter().all(|frame| frame.bytes < SMALLEST_PICTURE), "{others:?}");
     // Three times per second, a search of the whole frame ends. It has lists of what it found.
     assert!(searched.len() <= 3 * 120 / 30, "{searched:?}");

@@ -48,8 +48,8 @@ impl AnnotatedImages {
     pub fn publish(&self, observation: &Observation, mut bgr: Mat) -> anyhow::Result<()> {
         let Observation { received, scene, .. } = observation;
         draw_faces(&mut bgr, &scene.faces, scene.time)?;
-        let message = bgr_image(received.image.header.clone(), &bgr)?;
-        self.in_order.pass(received.sequence, || self.publisher.publish(&message)).unwrap_or(Ok(()))?;
+        let mut message = bgr_image(&received.image.header, &bgr)?;
+        self.in_order.pass(received.sequence, || self.publisher.publish_native(&mut message)).unwrap_or(Ok(()))?;
         Ok(())
     }
 }

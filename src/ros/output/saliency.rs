@@ -158,8 +158,8 @@ impl Worker {
         if has_listeners(&self.publisher)? {
             let rows = explained.iter().map(|(face, explained)| explanation_row(face.id.to_string(), explained));
             let sheet = draw_sheet(&rows.collect::<opencv::Result<Vec<_>>>()?)?;
-            let message = bgr_image(received.image.header.clone(), &sheet)?;
-            self.publisher.publish(&message).context("cannot publish the saliency")?;
+            let mut message = bgr_image(&received.image.header, &sheet)?;
+            self.publisher.publish_native(&mut message).context("cannot publish the saliency")?;
         }
         if parameters.saliency.overlay && self.annotated.has_listeners()? {
             let mut bgr = frame.to_bgr()?;

@@ -73,7 +73,7 @@ impl FaceTopics {
     /// # Errors
     /// Those of OpenCV and of DDS.
     pub fn publish_crop(&self, header: &Header, face: &FaceAttributes, picture: Picture) -> anyhow::Result<()> {
-        Ok(self.cropped.publish(&bgr_image(header.clone(), &crop(picture, face.roi)?)?)?)
+        Ok(self.cropped.publish_native(&mut bgr_image(header, &crop(picture, face.roi)?)?)?)
     }
 
     /// Ends the topics.
