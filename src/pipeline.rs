@@ -38,6 +38,8 @@ pub struct Scene {
     pub time: Duration,
     /// The faces, from left to right.
     pub faces: Vec<FaceAttributes>,
+    /// How many of them are seen and were not classified, because it was the turn of others.
+    pub waiting: usize,
     /// Why attributes are missing that should be there.
     pub failures: Vec<ClassifyError>,
     /// How long each stage took.
@@ -177,7 +179,7 @@ impl Pipeline {
     fn describe(&mut self, found: Vec<FoundFace>, time: Duration, max: i32) -> Result<Scene, ProcessError> {
         let Self { parameters, people, classifiers, gray, workspace, .. } = self;
         let attributes = &parameters.attributes;
-        let (mut faces, mut failures) = (Vec::with_capacity(found.len()), Vec::new());
+        let (mut faces, mut failures, mut waiting) = (Vec::with_capacity(found.len()), Vec::new(), 0);
         people.give_turns(&found, time, usize::try_from(max).unwrap_or(0));
         for face in found {
             let look = if !face.seen {
@@ -187,11 +189,12 @@ impl Pipeline {
                 let raw = classifiers.classify(workspace, gray, place, attributes, &mut failures);
                 Look::Classified { raw, worth: crop_worth(gray, &face, workspace)? }
             } else {
+                waiting += 1;
                 Look::Waiting
             };
             faces.push(people.describe(face, time, look, attributes));
         }
-        Ok(Scene { time, faces, failures, times: StageTimes::default() })
+        Ok(Scene { time, faces, waiting, failures, times: StageTimes::default() })
     }
 
     /// Begins another recording: ends all tracks, and names new faces by `ids`.

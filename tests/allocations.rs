@@ -118,7 +118,8 @@ fn a_frame_allocates_no_more_than_its_answer() {
             steady.push(of_frame);
         }
     }
-    let (searched, others): (Vec<Allocated>, Vec<Allocated>) = steady.into_iter().partition(|frame| frame.count > OF_ANSWER);
+    let (searched, others): (Vec<Allocated>, Vec<Allocated>) =
+        steady.into_iter().partition(|frame| frame.count > OF_ANSWER);
     assert!(others.iter().all(|frame| frame.bytes < SMALLEST_PICTURE), "{others:?}");
     // Three times per second, a search of the whole frame ends. It has lists of what it found.
     assert!(searched.len() <= 3 * 120 / 30, "{searched:?}");

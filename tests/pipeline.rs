@@ -8,7 +8,7 @@ use std::time::Duration;
 use face_attributes::attributes::{Attribute, Emotion, FaceAttributes, Gender};
 use face_attributes::faces::FaceIds;
 use face_attributes::frame::{ByteOrder, Encoding, Frame};
-use face_attributes::pipeline::{Networks, Pipeline, PipelineParameters};
+use face_attributes::pipeline::{Networks, Pipeline, PipelineParameters, Scene};
 use opencv::core::{Mat, Rect, Scalar, Size};
 use opencv::imgcodecs::{IMREAD_COLOR, imread};
 use opencv::imgproc::{COLOR_BGR2GRAY, INTER_LINEAR, cvt_color_def, resize};
@@ -264,10 +264,10 @@ fn of_a_crowd_some_are_classified_in_turns_and_the_others_keep_their_answers() {
     let time = |number: u32| number * Duration::from_millis(33);
     let mut waits = Vec::new();
     for number in 0..60 {
-        let faces = pipeline.process(&frame, time(number)).unwrap().faces;
+        let Scene { faces, waiting, .. } = pipeline.process(&frame, time(number)).unwrap();
         let seen: Vec<_> = faces.iter().filter(|face| face.seen).collect();
         let classified = seen.iter().filter(|face| face.raw.emotion.is_some() && face.raw.gender.is_some()).count();
-        assert_eq!(classified, MAX.min(seen.len()), "frame {number}");
+        assert_eq!((classified, classified + waiting), (MAX.min(seen.len()), seen.len()), "frame {number}");
         for face in seen {
             assert_eq!(face.answered == Some(time(number)), face.raw.emotion.is_some(), "{face:?}");
             assert_eq!(face.answered.is_some(), face.emotion.is_some() && face.gender.is_some(), "{face:?}");

@@ -19,8 +19,8 @@ mod steps;
 mod tests;
 mod winograd;
 
+use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::{mem, thread};
 
 use tract_onnx::pb::ModelProto;
 
@@ -67,7 +67,7 @@ impl Kernels {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut arena = idle.unwrap_or_else(|| self.plan.arena());
         self.plan.write_input(&mut arena, write);
-        Progress { kernels: Arc::clone(self), arena, tasks_done: 0 }
+        Progress { kernels: Arc::clone(self), arena, tasks_done: 0, is_broken: false }
     }
 }
 
@@ -76,6 +76,8 @@ pub(crate) struct Progress {
     kernels: Arc<Kernels>,
     arena: Arena,
     tasks_done: usize,
+    /// Whether a task has panicked. It has taken a map out of the memory.
+    is_broken: bool,
 }
 
 impl Progress {
@@ -83,7 +85,9 @@ impl Progress {
     pub fn advance(&mut self, share: f64) {
         let plan = &self.kernels.plan;
         while plan.done_after(self.tasks_done).is_some_and(|done| done <= share) {
+            self.is_broken = true;
             plan.run_task(self.tasks_done, &mut self.arena);
+            self.is_broken = false;
             self.tasks_done += 1;
         }
     }
@@ -102,8 +106,8 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        // A step that panicked has taken a map out of the memory.
-        if thread::panicking() {
+        // Another run, perhaps of another camera, would fail in it.
+        if self.is_broken {
             return;
         }
         self.kernels.idle.lock().unwrap_or_else(PoisonError::into_inner).push(mem::take(&mut self.arena));

@@ -94,6 +94,18 @@ fn the_search_network_agrees_with_tract_under_each_instruction_set() {
     }
 }
 
+#[test]
+fn the_memory_of_a_run_that_panicked_is_not_used_again() {
+    let kernels = Kernels::translate(&proto(EMOTION), [1, 64, 64], [-1.0, 1.0]).unwrap();
+    let answer = || kernels.begin(|_, line| line.fill(0.5)).finish().to_vec();
+    let expected = answer();
+    let mut broken = kernels.begin(|_, line| line.fill(0.5));
+    broken.arena = Arena::default();
+    assert!(catch_panic(|| broken.advance(1.0)).is_err());
+    drop(broken);
+    assert_eq!(answer(), expected);
+}
+
 /// `cargo test --release -p face_attributes --lib -- --ignored --nocapture cost_of_each_step`
 #[test]
 #[ignore = "a measurement"]

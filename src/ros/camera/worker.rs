@@ -82,6 +82,8 @@ pub struct Processing {
     /// Faces in the last image, and how many of them were not seen but followed.
     pub faces: usize,
     pub followed: usize,
+    /// Faces in the last image that were not classified, because it was the turn of others.
+    pub waiting: usize,
     /// The topics of the outputs that somebody listens to.
     pub listened_to: Vec<&'static str>,
     /// The last fault, and how it came about.
@@ -184,6 +186,7 @@ impl Processing {
         self.find.add(scene.times.find);
         self.classify.add(scene.times.classify);
         self.faces = scene.faces.len();
+        self.waiting = scene.waiting;
         self.followed = scene.faces.iter().filter(|face| !face.seen).count();
     }
 }

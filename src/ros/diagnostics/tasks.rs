@@ -82,6 +82,7 @@ pub fn processing(processing: &Processing, counters: &Counters) -> Status {
     }
     status.add("faces", processing.faces);
     status.add("faces that are followed without being seen", processing.followed);
+    status.add("faces that wait for their turn (max_faces_per_frame)", processing.waiting);
     status.add("failed answers", counters.failed_answers());
     status.add(
         "listeners",

@@ -136,7 +136,13 @@ mod tests {
             raw: RawEstimates::default(),
         };
         let faces = ids.iter().map(face).collect();
-        Scene { time: Duration::from_secs_f64(time_secs), faces, failures: Vec::new(), times: Default::default() }
+        Scene {
+            time: Duration::from_secs_f64(time_secs),
+            faces,
+            waiting: 0,
+            failures: Vec::new(),
+            times: Default::default(),
+        }
     }
 
     #[test]
