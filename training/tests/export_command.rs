@@ -3,10 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use assert_cmd::Command;
 use face_attributes::attributes::{Attribute, Emotion, Gender};
 use face_attributes::network::Model;
+use log::{LevelFilter, Log, Metadata, Record};
 use prost::Message;
 use tract_onnx::pb::ModelProto;
 
@@ -34,7 +36,7 @@ fn released_gender_model() -> PathBuf {
 fn any_network_can_be_had_with_random_weights() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("network.onnx");
-    for (architecture, side) in [("sequential_fully_cnn", 64), ("mini_xception", 48)] {
+    for (architecture, side) in [("sequential_fully_cnn", 64), ("mini_xception", 48), ("deep_residual_cnn", 48)] {
         let side_px = side.to_string();
         let arguments = ["--architecture", architecture, "--task", "emotion", "--seed", "1", "--side-px", &side_px];
         export(&arguments, &out).success();
@@ -42,6 +44,46 @@ fn any_network_can_be_had_with_random_weights() {
         assert_eq!(model.input_size().width, side);
         assert_eq!(model.run(&pixels(side * side)).unwrap().len(), 7);
     }
+}
+
+/// What the library logs of networks that its kernels do not know.
+struct Refusals(Mutex<Vec<String>>);
+
+static REFUSALS: Refusals = Refusals(Mutex::new(Vec::new()));
+
+impl Log for Refusals {
+    fn enabled(&self, metadata: &Metadata) -> bool {
+        metadata.target().starts_with("face_attributes::network")
+    }
+
+    fn log(&self, record: &Record) {
+        if self.enabled(record.metadata()) {
+            self.0.lock().unwrap().push(record.args().to_string());
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+// The network with another rectifier shows that a refusal would be seen.
+#[test]
+fn the_fast_kernels_know_every_network() {
+    log::set_logger(&REFUSALS).unwrap();
+    log::set_max_level(LevelFilter::Debug);
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("network.onnx");
+    for architecture in ["mini_xception", "sequential_fully_cnn", "residual_cnn", "deep_residual_cnn"] {
+        export(&["--architecture", architecture, "--task", "emotion", "--side-px", "48"], &out).success();
+        Model::load(&out, &Emotion::outputs()).unwrap();
+    }
+    let refusals = || std::mem::take(&mut *REFUSALS.0.lock().unwrap());
+    assert_eq!(refusals(), [""; 0]);
+    let mut model = ModelProto::decode(std::fs::read(&out).unwrap().as_slice()).unwrap();
+    let nodes = &mut model.graph.as_mut().unwrap().node;
+    nodes.iter_mut().find(|node| node.op_type == "Relu").unwrap().op_type = "LeakyRelu".to_owned();
+    std::fs::write(&out, model.encode_to_vec()).unwrap();
+    Model::load(&out, &Emotion::outputs()).unwrap();
+    assert!(refusals().iter().any(|refusal| refusal.contains("LeakyRelu")));
 }
 
 #[test]

@@ -17,7 +17,9 @@ use std::fmt;
 
 pub use network::{ArchitectureError, Network};
 pub use node::{Node, Op, Pads, Parameter};
-pub use tables::{Table, UnknownArchitecture, architecture, mini_xception, residual_cnn, sequential_fully_cnn};
+pub use tables::{
+    Table, UnknownArchitecture, architecture, deep_residual_cnn, mini_xception, residual_cnn, sequential_fully_cnn,
+};
 
 /// Added to the variance by every batch normalization (the default of Keras, with which the paper's
 /// networks were trained).
