@@ -6,6 +6,7 @@ use opencv::imgproc::{INTER_AREA, INTER_LINEAR, WARP_INVERSE_MAP, gaussian_blur_
 use opencv::prelude::*;
 use rand::Rng;
 
+use crate::camera::BoxOffset;
 use crate::recipe::Augmentation;
 
 /// The range that networks are trained with.
@@ -54,6 +55,12 @@ impl View {
             brightness: between(to_either_side(2.0 * augmentation.brightness)) as f32,
             sharpness: between(augmentation.sharpness),
         }
+    }
+
+    /// The view where the box of the face is off.
+    pub fn with_box_off_by(self, offset: BoxOffset) -> Self {
+        let [right, down] = [0, 1].map(|axis| self.shift[axis] + offset.shift[axis]);
+        Self { shift: [right, down], zoom: self.zoom * (1.0 + offset.growth), ..self }
     }
 
     /// Appends the input of a network of `side_px`: pixels of -1 to 1, row by row.
@@ -189,6 +196,16 @@ mod tests {
         let (shifted, plain) = (pixels(&View { shift: [0.25, -0.125], ..PLAIN }, 8), robots(0.0, 8));
         for (row, column) in [(1, 0), (4, 3), (7, 5)] {
             assert_eq!(shifted[8 * row + column], plain[8 * (row - 1) + column + 2]);
+        }
+    }
+
+    // A box that is half as large again and off by a quarter of that to the right: 12 pixels, from 8 - 6 + 3 on.
+    #[test]
+    fn a_box_that_is_off_shows_what_lies_in_it() {
+        let off = BoxOffset { shift: [0.25, 0.0], growth: 0.5 };
+        let (shown, plain) = (pixels(&PLAIN.with_box_off_by(off), 12), robots(0.0, 8));
+        for (row, column) in [(2, 0), (5, 2), (7, 4)] {
+            assert_eq!(shown[12 * row + column], plain[8 * (row - 2) + column + 1], "{row} {column}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! Trains, evaluates, imports and exports the networks of `face_attributes`.
 
 mod augment;
+mod camera;
 mod cross_validate;
 mod data;
 mod evaluate;

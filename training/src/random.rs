@@ -16,6 +16,8 @@ pub enum Purpose {
     Teachers(u32),
     /// The glasses on the image at a position.
     Glasses(u32),
+    /// The faults of the camera in the image at a position.
+    Camera(u32),
 }
 
 /// The numbers for a purpose in an epoch.
@@ -26,6 +28,7 @@ pub fn numbers(seed: u64, epoch: u32, purpose: Purpose) -> ChaCha8Rng {
         Purpose::Dropout(index) => (2 << 62, index),
         Purpose::Teachers(index) => (3 << 62, index),
         Purpose::Glasses(index) => (1 << 61, index),
+        Purpose::Camera(index) => (3 << 61, index),
     };
     // The stream is ChaCha's nonce and the seed is its key, so no two purposes share numbers.
     let mut numbers = ChaCha8Rng::seed_from_u64(seed ^ kind);
@@ -51,6 +54,8 @@ mod tests {
             Purpose::Dropout(0),
             Purpose::Teachers(0),
             Purpose::Teachers(1),
+            Purpose::Glasses(0),
+            Purpose::Camera(0),
         ];
         let all: HashSet<_> = (0..3)
             .flat_map(|seed| (0..3).map(move |epoch| (seed, epoch)))

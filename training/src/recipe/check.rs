@@ -7,7 +7,7 @@ use face_attributes::network::MAX_INPUT_SIDE_PX;
 use face_attributes_tools::dataset::Format;
 use face_attributes_tools::occlusion::mask::FaceLayout;
 
-use super::{Augmentation, Balance, Distillation, Figure, Recipe, Schedule};
+use super::{Augmentation, Balance, CameraRecipe, Distillation, Figure, Recipe, Schedule};
 
 impl Recipe {
     /// Checks that each value is in its range, and that the values are consistent.
@@ -85,7 +85,26 @@ impl Augmentation {
         in_range("augmentation.contrast", self.contrast, 0.0..=1.0)?;
         in_range("augmentation.glasses", self.glasses, 0.0..=1.0)?;
         in_range("augmentation.sharpness", sharpness, -1.0..=10.0)?;
-        in_range("augmentation.sharpness", least_sharpness, -1.0..=sharpness)
+        in_range("augmentation.sharpness", least_sharpness, -1.0..=sharpness)?;
+        self.camera.as_ref().map_or(Ok(()), CameraRecipe::check)
+    }
+}
+
+impl CameraRecipe {
+    fn check(&self) -> anyhow::Result<()> {
+        let fields = [
+            ("share", self.share, 1.0),
+            ("blur", self.blur, 0.2),
+            ("noise", self.noise, 1.0),
+            ("compression", self.compression, 1.0),
+            ("low_light", self.low_light, 1.0),
+            ("back_light", self.back_light, 1.0),
+            ("smallest_face_px", f64::from(self.smallest_face_px), f64::from(MAX_INPUT_SIDE_PX as u32)),
+            ("box_offset", self.box_offset, 0.5),
+        ];
+        fields.into_iter().try_for_each(|(name, value, largest)| {
+            in_range(&format!("augmentation.camera.{name}"), value, 0.0..=largest)
+        })
     }
 }
 
@@ -122,6 +141,10 @@ mod tests {
         assert_eq!(sharpness("[0, .nan]"), "augmentation.sharpness is NaN, expected -1 to 10");
         assert_eq!(sharpness("[0.7, 0.1]"), "augmentation.sharpness is 0.7, expected -1 to 0.1");
         assert_eq!(message("task: emotion\naugmentation: {glasses: 2}"), "augmentation.glasses is 2, expected 0 to 1");
+        let camera = |fields: &str| message(&format!("task: emotion\naugmentation: {{camera: {{{fields}}}}}"));
+        assert_eq!(camera("box_offset: 0.6"), "augmentation.camera.box_offset is 0.6, expected 0 to 0.5");
+        assert_eq!(camera("noise: -0.1"), "augmentation.camera.noise is -0.1, expected 0 to 1");
+        assert!(camera("fog: 1").contains("unknown field `fog`"));
         let unknown = message("task: gender\ndata: {format: imdb-wiki}\naugmentation: {glasses: 0.5}");
         assert!(unknown.starts_with("augmentation.glasses: where the eyes are"), "{unknown}");
         assert!(message("task: emotion\nbatch_size: 0").starts_with("batch_size is 0"));

@@ -31,6 +31,7 @@ impl Default for Augmentation {
             sharpness: [0.0, 0.0],
             mirror: true,
             glasses: 0.0,
+            camera: None,
         }
     }
 }

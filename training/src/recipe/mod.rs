@@ -144,6 +144,32 @@ pub struct Augmentation {
     pub mirror: bool,
     /// Share of the images on which random glasses are drawn, 0 to 1. Targets are those of the face without them.
     pub glasses: f64,
+    /// Faults of a robot's camera. Without it, there are none. Targets are those of the face without them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub camera: Option<CameraRecipe>,
+}
+
+/// Random faults of a robot's camera. The amounts are the largest ones; 0 (the default) is none. Each kind occurs in half of the
+/// images that have faults. `src/camera.rs` has their forms, which are not those of `face_attributes evaluate --corrupt`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CameraRecipe {
+    /// Share of the images that have faults, 0 to 1.
+    pub share: f64,
+    /// Radius of the blur, as a fraction of the image's longer side.
+    pub blur: f64,
+    /// Amplitude of the noise; 1 is the range from black to white.
+    pub noise: f64,
+    /// Step to which the cosine coefficients of blocks of 8x8 pixels are rounded; 1 is the range from black to white.
+    pub compression: f64,
+    /// Loss of light: with 1, white has 0.4 of its brightness, and darker tones lose more.
+    pub low_light: f64,
+    /// Light from one side, and shade on the other.
+    pub back_light: f64,
+    /// Smallest size of the face in the camera's image, in pixels of its longer side. Sizes are drawn up to three times this.
+    pub smallest_face_px: u32,
+    /// Shift of the face's box along each axis, and change of its side, as fractions of the side.
+    pub box_offset: f64,
 }
 
 /// Networks whose answers are learned beside the labels (Hinton, Vinyals, Dean 2015). They answer once, before the first epoch.

@@ -11,6 +11,7 @@ use rand::seq::SliceRandom;
 
 use super::targets::Targets;
 use crate::augment::View;
+use crate::camera::CameraFaults;
 use crate::data::Dataset;
 use crate::glasses::Glasses;
 use crate::random::{Purpose, numbers};
@@ -64,9 +65,16 @@ fn augmented_batch(
     for &position in positions {
         let example = &dataset.training[position];
         let mut numbers = numbers(recipe.seed, epoch, Purpose::Image(position as u32));
-        let view = View::draw(&recipe.augmentation, &mut numbers);
+        let mut view = View::draw(&recipe.augmentation, &mut numbers);
         let with_glasses = with_glasses(&example.image, recipe, epoch, position)?;
-        view.append_pixels(with_glasses.as_ref().unwrap_or(&example.image), recipe.side_px, &mut pixels)?;
+        let mut image = with_glasses.as_ref().unwrap_or(&example.image);
+        let seen;
+        if let Some(faults) = camera_faults(recipe, epoch, position) {
+            view = view.with_box_off_by(faults.box_offset());
+            seen = faults.apply(image)?;
+            image = &seen;
+        }
+        view.append_pixels(image, recipe.side_px, &mut pixels)?;
         classes.push(example.class);
         targets_of_batch.extend_from_slice(targets.row(position));
     }
@@ -78,4 +86,10 @@ fn with_glasses(image: &Mat, recipe: &Recipe, epoch: u32, position: usize) -> an
     let mut numbers = numbers(recipe.seed, epoch, Purpose::Glasses(position as u32));
     let layout = FaceLayout::of(recipe.data.format).filter(|_| numbers.random::<f64>() < recipe.augmentation.glasses);
     Ok(layout.map(|layout| Glasses::draw(&mut numbers).put_on(image, layout)).transpose()?)
+}
+
+/// The faults of the camera, in the share of the images that the recipe says.
+fn camera_faults(recipe: &Recipe, epoch: u32, position: usize) -> Option<CameraFaults> {
+    let camera = recipe.augmentation.camera.as_ref()?;
+    CameraFaults::draw(camera, &mut numbers(recipe.seed, epoch, Purpose::Camera(position as u32)))
 }
