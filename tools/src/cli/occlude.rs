@@ -42,7 +42,7 @@ pub struct Args {
     task: Task,
     #[command(flatten)]
     data: DatasetSpec,
-    /// What is hidden; glasses are drawn on, with clear and with dark lenses.
+    /// What is hidden; glasses are drawn on, with clear and with dark lenses, and in shapes that training never draws.
     #[arg(long, default_value = "all")]
     region: Region,
     /// What to add around the image on each side, as a fraction of its longer side, by continuing its border; 0.4 for
@@ -83,7 +83,7 @@ impl Region {
             Self::Eyes => &[Occlusion::Eyes],
             Self::Brows => &[Occlusion::Brows],
             Self::Mouth => &[Occlusion::Mouth],
-            Self::Glasses => &[Occlusion::Glasses, Occlusion::DarkGlasses],
+            Self::Glasses => &Occlusion::GLASSES,
             Self::All => &Occlusion::ALL,
         }
     }

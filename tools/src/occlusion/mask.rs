@@ -1,9 +1,10 @@
 //! Hides parts of the face and draws glasses.
 
-use opencv::core::{CV_8UC1, Mat, Point, Rect, Rect2d, Scalar, Size};
-use opencv::imgproc::{self, INTER_AREA, ellipse, line, rectangle, resize};
+use opencv::core::{CV_8UC1, Mat, Point, Rect, Rect2d, Scalar, Size, Vector};
+use opencv::imgproc::{self, INTER_AREA, fill_poly_def, line, polylines, rectangle, resize};
 use opencv::prelude::*;
 
+use super::lens::Frame;
 use crate::dataset::Format;
 use face_attributes::faces::BoundingBox;
 
@@ -48,15 +49,43 @@ pub enum Occlusion {
     Brows,
     /// The mouth hidden.
     Mouth,
-    /// Dark frames with clear lenses drawn on.
+    /// Dark oval frames with clear lenses drawn on.
     Glasses,
-    /// Dark frames with dark lenses drawn on.
+    /// Dark oval frames with dark lenses drawn on.
     DarkGlasses,
+    /// Round frames of thin metal with clear lenses.
+    RoundGlasses,
+    /// Dark frames with six corners and clear lenses.
+    HexagonalGlasses,
+    /// Dark frames whose outer corners rise, with clear lenses.
+    CatEyeGlasses,
+    /// Teardrops of thin metal with two bridges and clear lenses.
+    AviatorGlasses,
 }
 
 impl Occlusion {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Eyes, Self::Brows, Self::Mouth, Self::Glasses, Self::DarkGlasses];
+    pub const ALL: [Self; 9] = [
+        Self::Eyes,
+        Self::Brows,
+        Self::Mouth,
+        Self::Glasses,
+        Self::DarkGlasses,
+        Self::RoundGlasses,
+        Self::HexagonalGlasses,
+        Self::CatEyeGlasses,
+        Self::AviatorGlasses,
+    ];
+
+    /// All drawn-on glasses. The trainer draws none of these shapes.
+    pub const GLASSES: [Self; 6] = [
+        Self::Glasses,
+        Self::DarkGlasses,
+        Self::RoundGlasses,
+        Self::HexagonalGlasses,
+        Self::CatEyeGlasses,
+        Self::AviatorGlasses,
+    ];
 
     /// Its name, in lower case.
     pub fn name(self) -> &'static str {
@@ -66,6 +95,10 @@ impl Occlusion {
             Self::Mouth => "mouth",
             Self::Glasses => "glasses",
             Self::DarkGlasses => "dark glasses",
+            Self::RoundGlasses => "round glasses",
+            Self::HexagonalGlasses => "hexagonal glasses",
+            Self::CatEyeGlasses => "cat-eye glasses",
+            Self::AviatorGlasses => "aviator glasses",
         }
     }
 }
@@ -100,16 +133,13 @@ enum Fill {
     Gray(f32),
 }
 
-/// Dark plastic, 0 to 255.
-const FRAME_GRAY: f32 = 25.0;
-
 /// Masks are drawn larger by this factor and scaled down, so that an edge inside a pixel covers a part of it.
 const SUPERSAMPLING: f64 = 8.0;
 
 impl Mask {
     /// Prepares a mask for pictures of the size `size`, in which faces of that layout fill the box `face` (in pixels).
     ///
-    /// Sizes are in eye distances, which are 63 mm in an average adult: lenses are 48 mm wide and 37 mm high, frames 4 mm.
+    /// Sizes are in eye distances, which are 63 mm in an average adult.
     ///
     /// # Errors
     /// Only those of OpenCV.
@@ -119,8 +149,12 @@ impl Mask {
             Occlusion::Eyes => canvas.fill_band(layout.eyes_y, [-0.15, 0.2], 0.9)?,
             Occlusion::Brows => canvas.fill_band(layout.eyes_y, [-0.5, -0.15], 0.9)?,
             Occlusion::Mouth => canvas.fill_band(layout.mouth_y, [-0.22, 0.22], 0.6)?,
-            Occlusion::Glasses => canvas.draw_glasses(layout, false)?,
-            Occlusion::DarkGlasses => canvas.draw_glasses(layout, true)?,
+            Occlusion::Glasses => canvas.draw_glasses(layout, &Frame::oval(false))?,
+            Occlusion::DarkGlasses => canvas.draw_glasses(layout, &Frame::oval(true))?,
+            Occlusion::RoundGlasses => canvas.draw_glasses(layout, &Frame::round())?,
+            Occlusion::HexagonalGlasses => canvas.draw_glasses(layout, &Frame::hexagonal())?,
+            Occlusion::CatEyeGlasses => canvas.draw_glasses(layout, &Frame::cat_eye())?,
+            Occlusion::AviatorGlasses => canvas.draw_glasses(layout, &Frame::aviator())?,
         };
         let mut opacity = Mat::default();
         resize(&canvas.large, &mut opacity, size, 0.0, 0.0, INTER_AREA)?;
@@ -177,23 +211,27 @@ impl Canvas {
         Ok(Fill::MeanGray)
     }
 
-    fn draw_glasses(&mut self, layout: FaceLayout, are_dark: bool) -> opencv::Result<Fill> {
+    fn draw_glasses(&mut self, layout: FaceLayout, glasses: &Frame) -> opencv::Result<Fill> {
         let white = Scalar::all(255.0);
-        let length = |eye_distances: f64| (eye_distances * self.eye_distance).round() as i32;
-        let frame = length(0.065).max(1);
-        let lens = Size::new(length(0.38), length(0.29));
+        let thickness = ((glasses.thickness * self.eye_distance).round() as i32).max(1);
         for side in [-1.0, 1.0] {
-            let middle = self.point(layout.eyes_y, [0.5 * side, 0.04]);
-            ellipse(&mut self.large, middle, lens, 0.0, 0.0, 360.0, white, frame, imgproc::LINE_8, 0)?;
-            if are_dark {
-                ellipse(&mut self.large, middle, lens, 0.0, 0.0, 360.0, white, imgproc::FILLED, imgproc::LINE_8, 0)?;
+            let place =
+                |[outside, down]: &[f64; 2]| self.point(layout.eyes_y, [side * (0.5 + outside), glasses.down + down]);
+            let outline: Vector<Vector<Point>> = Vector::from_iter([glasses.outline.iter().map(place).collect()]);
+            polylines(&mut self.large, &outline, true, white, thickness, imgproc::LINE_8, 0)?;
+            if glasses.has_dark_lenses {
+                fill_poly_def(&mut self.large, &outline, white)?;
             }
-            let ends = [0.88, 1.15].map(|right| self.point(layout.eyes_y, [right * side, -0.02]));
-            line(&mut self.large, ends[0], ends[1], white, frame, imgproc::LINE_8, 0)?;
+            let outer = glasses.outline.iter().map(|point| point[0]).fold(0.0, f64::max);
+            let temple = [0.5 + outer, 1.15].map(|right| self.point(layout.eyes_y, [right * side, -0.02]));
+            line(&mut self.large, temple[0], temple[1], white, thickness, imgproc::LINE_8, 0)?;
         }
-        let bridge = [-0.13, 0.13].map(|right| self.point(layout.eyes_y, [right, -0.02]));
-        line(&mut self.large, bridge[0], bridge[1], white, frame, imgproc::LINE_8, 0)?;
-        Ok(Fill::Gray(FRAME_GRAY))
+        let inner = glasses.outline.iter().map(|point| point[0]).fold(0.0, f64::min);
+        for down in glasses.bridges {
+            let bridge = [-0.5 - inner, 0.5 + inner].map(|right| self.point(layout.eyes_y, [right, *down]));
+            line(&mut self.large, bridge[0], bridge[1], white, thickness, imgproc::LINE_8, 0)?;
+        }
+        Ok(Fill::Gray(glasses.gray))
     }
 }
 
@@ -269,5 +307,23 @@ mod tests {
         assert!(at(&clear, 35, 10) < 240 && at(&dark, 35, 10) < 240);
         assert_eq!((at(&clear, 35, 20), at(&dark, 35, 20)), (255, 255));
         assert!(clear.iter().zip(&dark).all(|(clear, dark)| dark <= clear));
+    }
+
+    #[test]
+    fn glasses_of_every_shape_have_clear_lenses_and_look_different() {
+        let white = vec![255; 1500];
+        let mut pictures: Vec<_> = Occlusion::GLASSES.map(|shape| covered(shape, &white)).to_vec();
+        for (shape, picture) in Occlusion::GLASSES.iter().zip(&pictures) {
+            let at = |x: usize, y: usize| picture[50 * y + x];
+            let lens = if *shape == Occlusion::DarkGlasses { 25 } else { 255 };
+            assert_eq!([at(31, 11), at(39, 11), at(35, 20)], [lens, lens, 255], "{shape:?}");
+            // The frames lie on both sides of the middle alike, a bridge between them.
+            assert!((0..30).all(|y| at(34, y).abs_diff(at(35, y)) < 60), "{shape:?}");
+            assert!((8..13).any(|y| at(35, y) < 240), "{shape:?}");
+            assert!(picture.iter().filter(|pixel| **pixel < 240).count() > 20, "{shape:?}");
+        }
+        pictures.sort();
+        pictures.dedup();
+        assert_eq!(pictures.len(), Occlusion::GLASSES.len());
     }
 }

@@ -4,5 +4,6 @@
 //! the picture to find where the answer is most sensitive.
 
 pub mod figures;
+mod lens;
 pub mod map;
 pub mod mask;
