@@ -1,6 +1,7 @@
 //! Tools around `face_attributes`, for use without a robot and for studies: pictures from files, videos and cameras, labelled
 //! data, evaluation, occlusion studies and reports. The command line uses them. The robot's build does not contain them.
 
+pub mod corruption;
 pub mod dataset;
 pub mod evaluation;
 pub mod hold;

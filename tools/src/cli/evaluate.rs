@@ -2,17 +2,24 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::str::FromStr;
 
+use clap::ValueEnum;
+use comfy_table::presets::UTF8_FULL_CONDENSED;
 use face_attributes::attributes::ClassifierParameters;
 use face_attributes::attributes::{Attribute, Emotion, Gender};
 use face_attributes::attributes::{BuiltIn, Classifier};
 use face_attributes::parameters::Parameters;
+use face_attributes_tools::corruption::Corruption;
 use face_attributes_tools::dataset::{Dataset, DatasetSpec, Labelled};
 use face_attributes_tools::evaluation::calibration::{Calibration, fit_temperature, with_temperature};
 use face_attributes_tools::evaluation::card::{Described, ModelCard, ModelFacts};
-use face_attributes_tools::evaluation::plot::{plot_confusion_matrix, plot_reliability};
+use face_attributes_tools::evaluation::plot::{plot_confusion_matrix, plot_reliability, plot_selective};
 use face_attributes_tools::evaluation::report::{EvaluationReport, percent};
-use face_attributes_tools::evaluation::{Evaluation, evaluate};
+use face_attributes_tools::evaluation::robustness::{RobustnessReport, measure_robustness};
+use face_attributes_tools::evaluation::selective::SelectiveReport;
+use face_attributes_tools::evaluation::{AnswerError, Evaluation, evaluate};
+use face_attributes_tools::occlusion::mask::FaceLayout;
 use face_attributes_tools::parameters::read_parameters;
 use face_attributes_tools::task::Task;
 use serde::Serialize;
@@ -51,6 +58,20 @@ pub struct Args {
     /// Draw accuracy over confidence into this file.
     #[arg(long, value_name = "FILE.png")]
     plot_reliability: Option<PathBuf>,
+    /// Measure the answers also under changes that a robot's camera, its detector and people's heads make: all, or some of
+    /// gaussian-blur, motion-blur, noise, jpeg, low-light, back-light, small-face, box-shift, box-size, tilt, turn and glasses,
+    /// with commas between them. Each picture is changed in the same way every time.
+    #[arg(long, value_name = "all|NAME,...", conflicts_with = "fit_temperature")]
+    corrupt: Option<Corruptions>,
+    /// Find the confidence from which at most this share of the answers is wrong, 0 to 1, also in every group of people.
+    #[arg(long, value_name = "SHARE", value_parser = share, conflicts_with = "fit_temperature")]
+    max_error: Option<f64>,
+    /// Smaller groups do not decide on that confidence.
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "max_error")]
+    min_group: u64,
+    /// Draw the share of wrong answers over the share of pictures that are answered into this file, for each group.
+    #[arg(long, value_name = "FILE.png", requires = "max_error")]
+    plot_selective: Option<PathBuf>,
     /// Write a model card about the network into this file, and the picture of its reliability beside it.
     #[arg(long, value_name = "FILE.md")]
     card: Option<PathBuf>,
@@ -62,6 +83,29 @@ pub struct Args {
     /// than those on which calibration is reported.
     #[arg(long, conflicts_with_all = ["mirror", "card"])]
     fit_temperature: bool,
+}
+
+/// What `--corrupt` names.
+#[derive(Debug, Clone)]
+struct Corruptions(Vec<Corruption>);
+
+impl FromStr for Corruptions {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "all" {
+            return Ok(Self(Corruption::ALL.to_vec()));
+        }
+        let named = |name: &str| <Corruption as ValueEnum>::from_str(name, false);
+        let known = || Corruption::ALL.map(Corruption::name).join(", ");
+        let unknown = |name: &str| format!("'{name}' is no change; there are all, {}", known());
+        text.split(',').map(|name| named(name).map_err(|_| unknown(name))).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| format!("expected a share of 0 to 1, got '{text}'"))
 }
 
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
@@ -79,7 +123,16 @@ fn run_task<A: BuiltIn + Labelled + Described>(args: &Args) -> anyhow::Result<Ou
     let classifier = Classifier::load(parameters.model_path())?;
     let evaluation = measure(&classifier, &dataset, parameters);
     let report = EvaluationReport::new(&evaluation);
-    print(args, &evaluation, &report)?;
+    let selective =
+        args.max_error.map(|max_error| SelectiveReport::new(&evaluation.predictions, max_error, args.min_group));
+    let (robustness, has_failed) = measure_changes(args, &classifier, &dataset, parameters)?;
+    let output = Output {
+        report: &report,
+        temperature: args.fit_temperature.then(|| TemperatureFit::new(&evaluation)),
+        selective: selective.as_ref(),
+        robustness: robustness.as_ref(),
+    };
+    writeln!(io::stdout(), "{}", if args.json { serde_json::to_string(&output)? } else { output.to_text() })?;
     if let Some(path) = &args.plot {
         plot_confusion_matrix(&evaluation.confusion(), path)?;
     }
@@ -89,9 +142,14 @@ fn run_task<A: BuiltIn + Labelled + Described>(args: &Args) -> anyhow::Result<Ou
     if let Some(path) = &args.card {
         let data = args.data_description.as_ref().unwrap_or(&dataset.description);
         let ClassifierParameters { margin, mirror, .. } = *parameters;
-        ModelCard { model, data, left_out: &dataset.left_out, margin, mirror, report: &report }.write::<A>(path)?;
+        let (selective, robustness) = (selective.as_ref(), robustness.as_ref());
+        let left_out = &dataset.left_out;
+        ModelCard { model, data, left_out, margin, mirror, report: &report, selective, robustness }.write::<A>(path)?;
     }
-    Ok(if evaluation.failed > 0 { Outcome::AnInputFailed } else { Outcome::Done })
+    if let (Some(path), Some(report)) = (&args.plot_selective, &selective) {
+        plot_selective(A::TASK, report, path)?;
+    }
+    Ok(if evaluation.failed > 0 || has_failed { Outcome::AnInputFailed } else { Outcome::Done })
 }
 
 /// The parameters with the options in place of what the file says.
@@ -127,15 +185,35 @@ fn measure<A: BuiltIn>(
     evaluation
 }
 
-fn print<A: Attribute>(args: &Args, evaluation: &Evaluation<A>, report: &EvaluationReport) -> anyhow::Result<()> {
-    let temperature = args.fit_temperature.then(|| TemperatureFit::new(evaluation));
-    let text = match (args.json, &temperature) {
-        (true, _) => serde_json::to_string(&Output { report, temperature })?,
-        (false, None) => report.to_string(),
-        (false, Some(temperature)) => format!("{report}\n{}", temperature.to_text()),
-    };
-    writeln!(io::stdout(), "{text}")?;
-    Ok(())
+/// The figures under the changes that were asked for, and whether a picture could not be measured under them.
+fn measure_changes<A: BuiltIn>(
+    args: &Args,
+    classifier: &Classifier<A>,
+    dataset: &Dataset<A>,
+    parameters: &ClassifierParameters,
+) -> anyhow::Result<(Option<RobustnessReport>, bool)> {
+    let Some(Corruptions(mut corruptions)) = args.corrupt.clone() else { return Ok((None, false)) };
+    let layout = FaceLayout::of(args.data.format);
+    if layout.is_none() && corruptions.iter().any(|corruption| corruption.needs_layout()) {
+        let format = args.data.format;
+        eprintln!("left out: glasses, as it is not known where the eyes are in {format} pictures");
+        corruptions.retain(|corruption| !corruption.needs_layout());
+    }
+    let progress = progress_bar("pictures");
+    progress.set_length(dataset.samples.len() as u64);
+    let mut has_failed = false;
+    let report = measure_robustness(classifier, dataset, parameters, &corruptions, layout, |error| {
+        // A picture that cannot be read was named before.
+        if let Some(error) = error {
+            has_failed = true;
+            if !matches!(error, AnswerError::Picture(_)) {
+                progress.suspend(|| eprintln!("error: {error}"));
+            }
+        }
+        progress.inc(1);
+    });
+    progress.finish_and_clear();
+    Ok((Some(report), has_failed))
 }
 
 #[derive(Serialize)]
@@ -145,6 +223,26 @@ struct Output<'a> {
     /// Only where it was asked for.
     #[serde(flatten)]
     temperature: Option<TemperatureFit>,
+    /// Only where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    selective: Option<&'a SelectiveReport>,
+    /// Only where they were asked for.
+    #[serde(flatten)]
+    robustness: Option<&'a RobustnessReport>,
+}
+
+impl Output<'_> {
+    fn to_text(&self) -> String {
+        let temperature = self.temperature.as_ref().map(TemperatureFit::to_text);
+        let selective = self.selective.map(SelectiveReport::to_string);
+        let robustness = self.robustness.map(|robustness| {
+            let mut table = robustness.table();
+            table.load_style(UTF8_FULL_CONDENSED);
+            table.to_string()
+        });
+        let parts = [Some(self.report.to_string()), temperature, selective, robustness];
+        parts.into_iter().flatten().collect::<Vec<_>>().join("\n")
+    }
 }
 
 #[derive(Serialize)]

@@ -44,40 +44,56 @@ impl Grouping {
 /// Bands of age by the first year of each.
 const AGE_BANDS: [u32; 6] = [0, 10, 18, 30, 45, 60];
 
-/// Accuracy by gender, age, race, and gender and race together; empty where the data do not describe people.
-pub fn groupings<A: Attribute>(predictions: &[Prediction<A>]) -> Vec<Grouping> {
-    let by_gender = Gender::CLASSES.iter().map(|gender| group(predictions, gender.name(), |p| p.gender == *gender));
-    let by_race = Race::ALL.iter().map(|race| group(predictions, race.name(), |p| p.race == *race));
+/// A group of people: the property by which they are grouped, its value, and who belongs to it.
+type Membership = (&'static str, String, Box<dyn Fn(&Person) -> bool>);
+
+/// By gender, age, race, and gender and race together.
+fn memberships() -> Vec<Membership> {
+    let mut all: Vec<Membership> = Vec::new();
+    for gender in Gender::CLASSES {
+        all.push(("gender", gender.name().to_owned(), Box::new(move |p| p.gender == *gender)));
+    }
     let ends = AGE_BANDS.iter().skip(1).map(|next| Some(next - 1)).chain([None]);
-    let by_age = AGE_BANDS.iter().zip(ends).map(|(first, last)| {
+    for (first, last) in AGE_BANDS.into_iter().zip(ends) {
         let name = last.map_or_else(|| format!("{first} and older"), |last| format!("{first} to {last}"));
-        group(predictions, &name, |p| p.age_years >= *first && last.is_none_or(|last| p.age_years <= last))
-    });
-    let by_both = Gender::CLASSES.iter().flat_map(|gender| {
-        Race::ALL.iter().map(|race| {
+        all.push(("age", name, Box::new(move |p| p.age_years >= first && last.is_none_or(|last| p.age_years <= last))));
+    }
+    for race in Race::ALL {
+        all.push(("race", race.name().to_owned(), Box::new(move |p| p.race == race)));
+    }
+    for gender in Gender::CLASSES {
+        for race in Race::ALL {
             let name = format!("{}, {}", gender.name(), race.name());
-            group(predictions, &name, |p| p.gender == *gender && p.race == *race)
-        })
-    });
-    let groupings = [
-        Grouping { by: "gender", groups: by_gender.flatten().collect() },
-        Grouping { by: "age", groups: by_age.flatten().collect() },
-        Grouping { by: "race", groups: by_race.flatten().collect() },
-        Grouping { by: "gender and race", groups: by_both.flatten().collect() },
-    ];
-    groupings.into_iter().filter(|grouping| !grouping.groups.is_empty()).collect()
+            all.push(("gender and race", name, Box::new(move |p| p.gender == *gender && p.race == race)));
+        }
+    }
+    all
 }
 
-fn group<A: Attribute>(predictions: &[Prediction<A>], name: &str, has: impl Fn(&Person) -> bool) -> Option<Group> {
-    let members = || predictions.iter().filter(|prediction| prediction.person.as_ref().is_some_and(&has));
-    let count = members().count() as u64;
-    let right = members().filter(|prediction| prediction.is_right()).count() as u64;
-    wilson_interval(right, count).map(|accuracy_interval| Group {
-        name: name.to_owned(),
-        count,
-        accuracy: right as f64 / count as f64,
-        accuracy_interval,
+/// The groups that are not empty: property, value, and the predictions about their people.
+pub(super) fn members<A: Attribute>(
+    predictions: &[Prediction<A>],
+) -> impl Iterator<Item = (&'static str, String, Vec<&Prediction<A>>)> {
+    memberships().into_iter().filter_map(|(by, name, has)| {
+        let members: Vec<_> = predictions.iter().filter(|it| it.person.as_ref().is_some_and(&has)).collect();
+        (!members.is_empty()).then_some((by, name, members))
     })
+}
+
+/// Accuracy by gender, age, race, and gender and race together; empty where the data do not describe people.
+pub fn groupings<A: Attribute>(predictions: &[Prediction<A>]) -> Vec<Grouping> {
+    let mut groupings: Vec<Grouping> = Vec::new();
+    for (by, name, members) in members(predictions) {
+        let count = members.len() as u64;
+        let right = members.iter().filter(|prediction| prediction.is_right()).count() as u64;
+        let Some(accuracy_interval) = wilson_interval(right, count) else { continue };
+        let group = Group { name, count, accuracy: right as f64 / count as f64, accuracy_interval };
+        match groupings.last_mut().filter(|grouping| grouping.by == by) {
+            Some(grouping) => grouping.groups.push(group),
+            None => groupings.push(Grouping { by, groups: vec![group] }),
+        }
+    }
+    groupings
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! The accuracy of a network on labelled pictures of faces.
 //!
-//! [`evaluate`] runs a network as the pipeline does. [`metrics`], [`calibration`] and [`groups`] compute figures from the
-//! answers. [`report`] collects the figures, [`plot`] draws them, and [`card`] writes the model card.
+//! [`evaluate`] runs a network as the pipeline does. [`metrics`], [`calibration`], [`groups`] and [`selective`] compute figures
+//! from the answers, and [`robustness`] from answers to changed pictures. [`report`] collects the figures, [`plot`] draws them,
+//! and [`card`] writes the model card.
 
 pub mod calibration;
 pub mod card;
@@ -9,7 +10,10 @@ pub mod groups;
 pub mod metrics;
 pub mod plot;
 pub mod report;
+pub mod robustness;
+pub mod selective;
 
+use opencv::core::Mat;
 use opencv::prelude::*;
 
 use crate::dataset::{Dataset, Person, Sample};
@@ -28,6 +32,8 @@ pub enum AnswerError {
     Picture(#[from] SourceError),
     #[error("{picture}: {error}")]
     Classification { picture: String, error: ClassifyError },
+    #[error("{picture}: it cannot be changed: {error}")]
+    Change { picture: String, error: opencv::Error },
     #[error("{picture}: the {task} network answers with no number")]
     NoAnswer { picture: String, task: &'static str },
 }
@@ -126,10 +132,20 @@ pub fn predict<A: BuiltIn>(
     parameters: &ClassifierParameters,
 ) -> Result<Prediction<A>, AnswerError> {
     let gray = sample.picture.read_gray()?;
+    predict_face(classifier, sample, &gray, BoundingBox::of_image(gray.cols(), gray.rows()), parameters)
+}
+
+/// The answer of a network for the face at `face` in `gray`, which shows what `sample` does.
+fn predict_face<A: BuiltIn>(
+    classifier: &Classifier<A>,
+    sample: &Sample<A>,
+    gray: &Mat,
+    face: BoundingBox,
+    parameters: &ClassifierParameters,
+) -> Result<Prediction<A>, AnswerError> {
     let picture = || sample.picture.to_string();
-    let face = BoundingBox::of_image(gray.cols(), gray.rows());
     let estimate = classifier
-        .classify(&gray, face, parameters)
+        .classify(gray, face, parameters)
         .map_err(|error| AnswerError::Classification { picture: picture(), error })?;
     Prediction::new(sample.truth, estimate.probabilities, sample.person)
         .ok_or_else(|| AnswerError::NoAnswer { picture: picture(), task: A::TASK })

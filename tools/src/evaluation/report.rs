@@ -127,14 +127,14 @@ impl fmt::Display for EvaluationReport {
     }
 }
 
-fn table(header: impl IntoIterator<Item = String>) -> Table {
+pub(super) fn table(header: impl IntoIterator<Item = String>) -> Table {
     let mut table = Table::new();
     table.set_header(header);
     table
 }
 
 /// Aligned to the right, except the first column, which contains names.
-fn align_numbers(mut table: Table) -> Table {
+pub(super) fn align_numbers(mut table: Table) -> Table {
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }

@@ -251,6 +251,71 @@ fn the_card_tells_what_was_measured_and_what_the_file_says() {
 }
 
 #[test]
+fn changed_pictures_are_measured_in_one_table() {
+    let folder = emotion_folders();
+    let args = ["--task", "emotion", "--corrupt", "all", "--json"];
+    let report = &json_lines(&evaluate(&folder, &args).code(0))[0];
+    let rows = report["corruptions"].as_array().unwrap();
+    let mut kinds: Vec<_> = rows.iter().map(|row| row["corruption"].as_str().unwrap()).collect();
+    kinds.dedup();
+    let expected = ["gaussian-blur", "motion-blur", "noise", "jpeg", "low-light", "back-light", "small-face"];
+    let of_heads = ["box-shift", "box-size", "tilt", "turn", "glasses"];
+    assert_eq!(kinds, [&expected[..], &of_heads].concat());
+    for row in rows {
+        let keys_of_row =
+            ["corruption", "severity", "count", "accuracy", "accuracy_interval", "accuracy_change", "answers_changed"];
+        assert_eq!(keys(row)[..7], keys_of_row);
+        assert_eq!(row["count"], 2);
+    }
+    // Where the box shows little of the face, the answer is another one.
+    assert!(rows.iter().any(|row| row["answers_changed"].as_f64().unwrap() > 0.0));
+    assert_eq!(report, &json_lines(&evaluate(&folder, &args).code(0))[0]);
+    let card = folder.path().join("card.md");
+    let args = ["--task", "emotion", "--corrupt", "jpeg,turn", "--card", card.to_str().unwrap()];
+    let text = stdout(&evaluate(&folder, &args).code(0));
+    for text in [text, fs::read_to_string(&card).unwrap()] {
+        assert!(text.contains("quality 25") && text.contains("30 degrees"), "{text}");
+        assert!(text.contains("answers that change") && !text.contains("low-light"), "{text}");
+    }
+}
+
+#[test]
+fn glasses_are_left_out_where_the_eyes_are_not_known() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(repository_file("tests/data/wiki.mat"), folder.path().join("wiki.mat")).unwrap();
+    write_picture(&folder.path().join("02/6_1975-01-31_2011.jpg"), &face_crop(0));
+    let args = ["--task", "gender", "--format", "imdb-wiki", "--corrupt", "tilt,glasses"];
+    let assert = evaluate(&folder, &args).code(1);
+    let (out, err) = (stdout(&assert), stderr(&assert));
+    assert!(err.contains("left out: glasses, as it is not known where the eyes are in imdb-wiki pictures"), "{err}");
+    assert!(out.contains("20 degrees") && !out.contains("glasses"), "{out}");
+    assert_eq!(err.matches("17/1_1980-05-04_2009.jpg").count(), 1, "{err}");
+}
+
+#[test]
+fn the_confidence_for_a_largest_error_is_found_for_every_group() {
+    let folder = utkface();
+    let (figures, _) = utkface_figures(&folder, &["--margin", "0.2", "--max-error", "0.03", "--min-group", "2"], 0);
+    let selective = &figures["selective"];
+    assert_eq!(keys(selective), ["max_error", "min_group", "min_confidence", "groups"]);
+    // The same face as a woman and as a man: at no confidence is one of the two right without the other.
+    assert_eq!((&selective["max_error"], &selective["min_confidence"]), (&json!(0.03), &Value::Null));
+    let (figures, _) = utkface_figures(&folder, &["--margin", "0.2", "--max-error", "0.5", "--min-group", "2"], 0);
+    let [all, woman, ..] = &figures["selective"]["groups"].as_array().unwrap()[..] else { panic!("{figures}") };
+    assert_eq!((&all["name"], &all["answered"], &all["error"]), (&json!("all"), &json!(1.0), &json!(0.5)));
+    assert_eq!((&woman["name"], &woman["count"], &woman["error"]), (&json!("woman"), &json!(1), &json!(0.0)));
+    let [card, plot] = ["card.md", "curve.png"].map(|name| folder.path().join(name).to_str().unwrap().to_owned());
+    let args = ["--task", "gender", "--format", "utkface", "--margin", "0.2", "--max-error", "0.5", "--min-group", "2"];
+    let files = ["--card", &card, "--plot-selective", &plot];
+    let text = stdout(&evaluate(&folder, &[&args[..], &files].concat()).code(0));
+    for text in [text, fs::read_to_string(&card).unwrap()] {
+        assert!(text.contains("at most 50.0% of the given answers are wrong in every group of 2 pictures or more"));
+        assert!(text.contains("man (does not decide)"), "{text}");
+    }
+    assert!(read_bgr(Path::new(&plot)).unwrap().cols() > 1000);
+}
+
+#[test]
 fn plots_are_pictures() {
     let folder = emotion_folders();
     for option in ["--plot", "--plot-reliability"] {
@@ -269,7 +334,14 @@ fn wrong_usage_and_wrong_folders_are_named() {
     let gender_model = repository_file("models/gender_mini_xception.onnx");
     let gender_model = gender_model.to_str().unwrap();
     let parameters = parameter_file(&emotions, &format!("{{emotion: {{model: '{gender_model}'}}}}"));
-    let cases: [(&[&str], &str); 15] = [
+    let cases: [(&[&str], &str); 19] = [
+        (
+            &["--task", "emotion", "--corrupt", "noise,fog"],
+            "'fog' is no change; there are all, gaussian-blur, motion-blur",
+        ),
+        (&["--task", "emotion", "--corrupt", "all", "--fit-temperature"], "--corrupt"),
+        (&["--task", "emotion", "--max-error", "3"], "expected a share of 0 to 1, got '3'"),
+        (&["--task", "emotion", "--plot-selective", "curve.png"], "--max-error"),
         (&[], "--task"),
         (&["--task", "age"], "'age'"),
         (&["--task", "emotion", "--usage", "training"], "folders data do not say the usage"),

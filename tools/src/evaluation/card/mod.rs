@@ -14,6 +14,8 @@ use comfy_table::presets::ASCII_MARKDOWN;
 use super::calibration::BINS;
 use super::plot::{PlotError, plot_reliability};
 use super::report::{EvaluationReport, percent, percent_interval};
+use super::robustness::RobustnessReport;
+use super::selective::SelectiveReport;
 use crate::dataset::LeftOut;
 use face_attributes::attributes::{Attribute, Emotion, Gender};
 
@@ -31,6 +33,11 @@ impl Described for Gender {
     const USE_AND_LIMITS: &'static str = include_str!("gender.md");
 }
 
+/// What the table of changed pictures says.
+const ROBUSTNESS_NOTE: &str = "The same pictures, each changed as a camera, a detector or a head changes it, and their answers \
+                               against those without the change. No training draws these forms of change: \
+                               `tools/src/corruption/` has them. What lies beyond a picture's border is its border, continued.";
+
 /// The content of a card.
 #[derive(Debug)]
 pub struct ModelCard<'a> {
@@ -46,6 +53,10 @@ pub struct ModelCard<'a> {
     pub mirror: bool,
     /// The figures.
     pub report: &'a EvaluationReport,
+    /// Figures where uncertain answers are withheld, if they were measured.
+    pub selective: Option<&'a SelectiveReport>,
+    /// Figures under changes of the pictures, if they were measured.
+    pub robustness: Option<&'a RobustnessReport>,
 }
 
 /// Why a card could not be written.
@@ -91,6 +102,16 @@ impl ModelCard<'_> {
             format!("![Accuracy over confidence, and the share of the answers]({picture})"),
         ];
         sections.extend(self.group_sections());
+        if let Some(selective) = self.selective {
+            sections.push("## Withheld answers".to_owned());
+            sections.push(format!("The answer is `unknown` below a confidence: {}.", selective.summary()));
+            sections.push(markdown(selective.table()));
+        }
+        if let Some(robustness) = self.robustness {
+            sections.push("## Under faults of a camera".to_owned());
+            sections.push(ROBUSTNESS_NOTE.to_owned());
+            sections.push(markdown(robustness.table()));
+        }
         sections.push(A::USE_AND_LIMITS.trim_end().to_owned());
         sections.join("\n\n") + "\n"
     }

@@ -2,9 +2,11 @@
 
 mod confusion;
 mod reliability;
+mod selective;
 
 pub use confusion::plot_confusion_matrix;
 pub use reliability::plot_reliability;
+pub use selective::plot_selective;
 
 use std::path::{Path, PathBuf};
 use std::sync::Once;
