@@ -8,7 +8,9 @@ use face_attributes::attributes::BuiltIn;
 use face_attributes::attributes::{Emotion, Gender};
 use face_attributes_tools::dataset::{HeldOut, Labelled};
 use face_attributes_tools::evaluation::Evaluation;
+use face_attributes_tools::evaluation::plot::plot_selective;
 use face_attributes_tools::evaluation::report::{EvaluationReport, percent};
+use face_attributes_tools::evaluation::selective::SelectiveReport;
 use face_attributes_tools::task::Task;
 
 use crate::evaluate::{answers, held_out};
@@ -26,12 +28,23 @@ pub struct Arguments {
     /// Number of parts, and of trainings, 2 to 100.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(2..=100))]
     parts: u32,
+    /// Find the confidence from which at most this share of the answers is wrong, 0 to 1, also in every group of people.
+    #[arg(long, value_name = "SHARE")]
+    max_error: Option<f64>,
+    /// Smaller groups do not decide on that confidence.
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "max_error")]
+    min_group: u64,
+    /// Draw the share of wrong answers over the share of images that are answered into this file, for each group.
+    #[arg(long, value_name = "FILE.png", requires = "max_error")]
+    plot_selective: Option<PathBuf>,
 }
 
 /// Trains a network for each part, and prints one report of their answers.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let path = &arguments.inputs.recipe;
     let recipe = Recipe::read(path)?;
+    let is_share = arguments.max_error.is_none_or(|max_error| (0.0..=1.0).contains(&max_error));
+    ensure!(is_share, "--max-error takes a share of 0 to 1");
     ensure!(
         recipe.choose_by == Figure::Last,
         "recipe {}: choose_by has to be last; anything else would choose on the images that are reported",
@@ -61,5 +74,12 @@ fn cross_validate<A: BuiltIn + Labelled>(arguments: &Arguments, mut recipe: Reci
         all.failed += evaluation.failed - refused_before;
     }
     println!("{}", EvaluationReport::new(&all));
+    if let Some(max_error) = arguments.max_error {
+        let report = SelectiveReport::new(&all.predictions, max_error, arguments.min_group);
+        println!("{report}");
+        if let Some(path) = &arguments.plot_selective {
+            plot_selective(A::TASK, &report, path)?;
+        }
+    }
     Ok(())
 }

@@ -329,12 +329,15 @@ fn a_cross_validation_asks_for_every_image_a_network_that_did_not_learn_from_it(
     fs::write(faces.join("misnamed.png"), "").unwrap();
     let cross_validate = || {
         let arguments = ["cross-validate", "recipe.yaml", "--data", "faces", "--out", "runs", "--parts", "3"];
+        let arguments = arguments.into_iter().chain(["--max-error", "0.9", "--plot-selective", "curve.png"]);
         let output = Command::new(PROGRAM).current_dir(folder.path()).args(arguments).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     };
     let report = cross_validate();
-    assert!(report.trim_end().ends_with("48 pictures, 2 failed"), "{report}");
+    assert!(report.contains("48 pictures, 2 failed\n"), "{report}");
+    assert!(report.contains("at most 90.0% of the given answers are wrong in every group"), "{report}");
+    assert!(folder.path().join("curve.png").exists());
     let counts: Vec<(u32, u32)> = report
         .lines()
         .filter_map(|line| line.strip_suffix(" to validate with")?.split_once("parameters; "))

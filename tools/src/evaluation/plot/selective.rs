@@ -11,6 +11,8 @@ const CHART_WIDTH_PX: i32 = 640;
 const CHART_HEIGHT_PX: i32 = 460;
 const TITLE_HEIGHT_PX: i32 = 60;
 const MARGIN_PX: i32 = 15;
+/// Half of the last label is to the right of the chart.
+const RIGHT_PX: i32 = 35;
 const LEFT_PX: i32 = 65;
 const BOTTOM_PX: i32 = 50;
 
@@ -65,6 +67,7 @@ fn draw_chart<'a>(area: &Area<'a>, by: &str, report: &SelectiveReport) -> DrawRe
     let mut chart = ChartBuilder::on(area)
         .caption(by, style(TEXT_PX, INK))
         .margin(MARGIN_PX)
+        .margin_right(RIGHT_PX)
         .x_label_area_size(BOTTOM_PX)
         .y_label_area_size(LEFT_PX)
         .build_cartesian_2d(0.0..1.0, 0.0..1.3 * largest)?;
@@ -144,7 +147,7 @@ mod tests {
     fn the_curve_rises_where_answers_are_wrong() {
         let picture = drawn(&[prediction(0.9, true, None), prediction(0.8, false, None)]);
         let left = MARGIN_PX + LEFT_PX;
-        let width = CHART_WIDTH_PX - left - MARGIN_PX;
+        let width = CHART_WIDTH_PX - left - RIGHT_PX;
         let column = |share: f64| left + (share * f64::from(width)) as i32;
         let limit = rows_of(&picture, LIMIT, column(0.3));
         assert_eq!(limit.len(), 1, "{limit:?}");
