@@ -10,6 +10,7 @@ pub mod moving_picture;
 pub mod occlusion;
 pub mod parameters;
 pub mod report;
+pub mod saliency_figures;
 pub mod side_by_side;
 pub mod source;
 pub mod task;

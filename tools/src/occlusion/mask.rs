@@ -161,6 +161,11 @@ impl Mask {
         Ok(Self { opacity: opacity.data_bytes()?.iter().map(|byte| f32::from(*byte) / 255.0).collect(), fill })
     }
 
+    /// How much of each pixel is covered, 0 to 1, row by row.
+    pub fn into_opacity(self) -> Vec<f32> {
+        self.opacity
+    }
+
     /// The picture with this mask: grey, 8-bit, row by row, of the size of the mask.
     pub fn cover(&self, pixels: &[u8]) -> Vec<u8> {
         let fill = match self.fill {

@@ -155,10 +155,39 @@ fn a_grid_has_rows_for_each_class_and_its_networks() {
 }
 
 #[test]
+fn saliency_is_measured_by_class_and_network() {
+    let folder = class_folders(&["woman", "man"], &[("woman/a.png", 0), ("woman/b.png", 6), ("man/c.png", 12)]);
+    let path = folder.path().to_str().unwrap();
+    let model = repository_file("models/released/gender_mini_xception.onnx");
+    let args = ["--task", "gender", "--measure", path, "--second", model.to_str().unwrap()];
+    let report = json_lines(&explain(&[&args[..], &["--json"]].concat()).code(0)).remove(0);
+    assert_eq!(keys(&report), ["task", "method", "regions", "areas", "networks", "failed"]);
+    assert_eq!(report["regions"], json!(["eyes", "brows", "mouth"]));
+    let names: Vec<_> = report["networks"].as_array().unwrap().iter().map(|network| &network["network"]).collect();
+    assert_eq!(names, ["built-in gender", "gender_mini_xception.onnx"]);
+    for network in report["networks"].as_array().unwrap() {
+        let [woman, man] = &network["classes"].as_array().unwrap()[..] else { panic!("{network}") };
+        assert_eq!((&woman["class"], &woman["count"], &man["count"]), (&json!("woman"), &json!(2), &json!(1)));
+        // Two crops of one face are alike; a single face has no others of its class.
+        assert!(woman["stability"]["mean"].as_f64().unwrap() > 0.3, "{woman}");
+        assert_eq!(man["stability"]["mean"], Value::Null);
+        let [eyes, brows, mouth] = [0, 1, 2].map(|region| woman["regions"][region]["mean"].as_f64().unwrap());
+        let on_features = woman["on_features"]["mean"].as_f64().unwrap();
+        assert!((eyes + brows + mouth - on_features).abs() < 1e-9 && (0.05..1.0).contains(&on_features), "{woman}");
+    }
+    fs::write(folder.path().join("man/broken.png"), "no picture").unwrap();
+    let assert = explain(&args).code(1);
+    let (out, err) = (stdout(&assert), stderr(&assert));
+    assert!(err.contains("broken.png") && out.contains("1 failed") && out.contains("share of the area"), "{out}{err}");
+}
+
+#[test]
 fn wrong_usage_is_named() {
     let face = portrait();
     let face = face.to_str().unwrap();
-    let cases: [(&[&str], &str); 11] = [
+    let cases: [(&[&str], &str); 13] = [
+        (&["--measure", "faces", face], "--measure"),
+        (&["--measure", "faces", "--grid", "faces"], "--grid"),
         (&[], "PATH"),
         (&["--target", "woman", face], "'woman' is no class of emotion, which are angry, disgust, fear"),
         (&["--task", "gender", "--target", "happy", face], "'happy' is no class of gender, which are woman, man"),

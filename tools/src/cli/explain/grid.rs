@@ -9,6 +9,7 @@ use face_attributes::draw::{Row, Tile, draw_sheet};
 use face_attributes::draw::{display, heat_map, stretched};
 use face_attributes::faces::BoundingBox;
 use face_attributes_tools::dataset::{Dataset, Picture, class_folders};
+use face_attributes_tools::evaluation::card::ModelFacts;
 use face_attributes_tools::mean_picture::MeanPicture;
 use indicatif::ProgressBar;
 use opencv::core::{CV_8UC1, Mat, Scalar};
@@ -28,6 +29,11 @@ pub fn run<A: BuiltIn>(
 ) -> anyhow::Result<Outcome> {
     let with_model = |model: &String| ClassifierParameters { model: model.clone(), ..parameters.clone() };
     let second = args.second.as_ref().map(|model| Explanation::new(args, &with_model(model))).transpose()?;
+    let of_second = args.second.as_ref().map(with_model);
+    let with_facts = [Some(parameters), of_second.as_ref()].into_iter().flatten();
+    let names: Vec<_> = with_facts
+        .map(|parameters| ModelFacts::load::<A>(parameters.model_path()).map(|facts| short_name(&facts)))
+        .collect::<Result<_, _>>()?;
     let Dataset { samples: faces, left_out, .. } = class_folders::<A>(folder)?;
     let mut grid = Grid {
         args,
@@ -42,7 +48,7 @@ pub fn run<A: BuiltIn>(
         blocks.push(grid.block(*class, &of_class)?);
     }
     grid.progress.finish_and_clear();
-    let sheet = if args.samples > 0 { rows(args, blocks) } else { means_only(args, blocks) };
+    let sheet = if args.samples > 0 { rows(&names, blocks) } else { means_only(&names, blocks) };
     write_picture(args, &draw_sheet(&sheet)?)?;
     Ok(if grid.failed { Outcome::AnInputFailed } else { Outcome::Done })
 }
@@ -58,17 +64,19 @@ struct Line {
     mean: Tile,
 }
 
-/// What the lines of a block show.
-fn line_names(args: &Args) -> [String; 3] {
-    ["face", args.method.name(), "second"].map(str::to_owned)
+/// As much of a network's name as a sheet has room for.
+fn short_name(facts: &ModelFacts) -> String {
+    const CHARACTERS: usize = 10;
+    let architecture = facts.metadata.iter().find(|(key, _)| key == "architecture").map(|(_, value)| value);
+    architecture.unwrap_or(&facts.name).chars().take(CHARACTERS).collect()
 }
 
 /// The classes below each other, the mean at the end of each line.
-fn rows(args: &Args, blocks: Vec<Block>) -> Vec<Row> {
+fn rows(networks: &[String], blocks: Vec<Block>) -> Vec<Row> {
     let mut rows = Vec::new();
     for Block { class, lines } in blocks {
-        let [_, first, second] = line_names(args);
-        for (Line { mut samples, mean }, name) in lines.into_iter().zip([class.to_owned(), first, second]) {
+        let names = std::iter::once(class.to_owned()).chain(networks.iter().cloned());
+        for (Line { mut samples, mean }, name) in lines.into_iter().zip(names) {
             samples.push(mean);
             rows.push(Row { name, tiles: samples });
         }
@@ -77,15 +85,16 @@ fn rows(args: &Args, blocks: Vec<Block>) -> Vec<Row> {
 }
 
 /// The classes beside each other.
-fn means_only(args: &Args, blocks: Vec<Block>) -> Vec<Row> {
-    let mut rows = line_names(args).map(|name| Row { name, tiles: Vec::new() });
+fn means_only(networks: &[String], blocks: Vec<Block>) -> Vec<Row> {
+    let names = std::iter::once("face".to_owned()).chain(networks.iter().cloned());
+    let mut rows: Vec<_> = names.map(|name| Row { name, tiles: Vec::new() }).collect();
     for Block { class, lines } in blocks {
         for (row, Line { mut mean, .. }) in rows.iter_mut().zip(lines) {
             class.clone_into(&mut mean.caption);
             row.tiles.push(mean);
         }
     }
-    rows.into_iter().filter(|row| !row.tiles.is_empty()).collect()
+    rows
 }
 
 struct Grid<'a, A> {

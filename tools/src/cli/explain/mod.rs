@@ -3,6 +3,7 @@
 mod explanation;
 mod faces;
 mod grid;
+mod measure;
 
 use std::path::PathBuf;
 
@@ -20,6 +21,7 @@ use explanation::Explanation;
 
 /// Show which pixels of a face support a network's answer.
 #[derive(clap::Args)]
+#[command(group(clap::ArgGroup::new("labelled").args(["grid", "measure"])))]
 pub struct Args {
     /// What is classified.
     #[arg(long, default_value = "emotion")]
@@ -53,24 +55,28 @@ pub struct Args {
     #[arg(long, value_name = "FILE.png")]
     out: Option<PathBuf>,
     /// Print one JSON object per face, each on a line of its own: what was explained, the pixels that the network saw and
-    /// the saliency of each, row by row.
+    /// the saliency of each, row by row. With --measure, print its figures as one JSON object.
     #[arg(long, conflicts_with = "grid")]
     json: bool,
     /// Draw a row per class from `DIR/<class>/<image>`, as evaluate reads them: samples with the pixels that support the answer
     /// to each, and the mean over the class of the pixels that support the class.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["images", "target", "layer"])]
     grid: Option<PathBuf>,
-    /// ONNX file of a second network to show in the grid.
-    #[arg(long, value_name = "FILE", requires = "grid")]
+    /// Print how much of the saliency lies on eyes, brows and mouth, and how stable it is within a class, for the faces in
+    /// `DIR/<class>/<image>`. The regions are where the features are in the mean face.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["images", "target", "layer", "out"])]
+    measure: Option<PathBuf>,
+    /// ONNX file of a second network to show in the grid or to measure.
+    #[arg(long, value_name = "FILE", requires = "labelled")]
     second: Option<String>,
     /// Samples of each class in the grid, spread evenly over its files; with 0 there are only the means, a column per class.
     #[arg(long, value_name = "N", default_value_t = 4, requires = "grid")]
     samples: usize,
     /// Images of each class, spread evenly over its files, that the means are taken over.
-    #[arg(long, value_name = "N", default_value_t = 200, requires = "grid")]
+    #[arg(long, value_name = "N", default_value_t = 200, requires = "labelled")]
     average: usize,
     /// Image files, or folders of them.
-    #[arg(required_unless_present = "grid", value_name = "PATH")]
+    #[arg(required_unless_present = "labelled", value_name = "PATH")]
     images: Vec<PathBuf>,
 }
 
@@ -110,9 +116,10 @@ fn run_task<A: BuiltIn>(args: &Args) -> anyhow::Result<Outcome> {
     let parameters = parameters(args)?;
     let of_task = args.task.parameters(&parameters.pipeline.attributes);
     let explanation = Explanation::<A>::new(args, of_task)?;
-    match &args.grid {
-        Some(folder) => grid::run(args, folder, of_task, explanation),
-        None => faces::run(args, &parameters.pipeline.faces, &explanation),
+    match (&args.grid, &args.measure) {
+        (Some(folder), _) => grid::run(args, folder, of_task, explanation),
+        (None, Some(folder)) => measure::run(args, folder, of_task, explanation),
+        (None, None) => faces::run(args, &parameters.pipeline.faces, &explanation),
     }
 }
 
@@ -120,7 +127,7 @@ fn run_task<A: BuiltIn>(args: &Args) -> anyhow::Result<Outcome> {
 fn parameters(args: &Args) -> anyhow::Result<Parameters> {
     let task = args.task.name();
     let mut parameters = read_parameters(args.params.as_deref())?;
-    let are_cropped = args.cropped || args.grid.is_some();
+    let are_cropped = args.cropped || args.grid.is_some() || args.measure.is_some();
     if let Some(margin) = args.margin.or(are_cropped.then_some(0.0)) {
         parameters.set(&format!("{task}.margin"), &margin.into())?;
     }
