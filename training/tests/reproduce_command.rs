@@ -38,6 +38,8 @@ choose_by: last
 early_stopping_patience: null
 average_decay: 0.9
 data: {validation_fraction: 0.3}
+augmentation:
+  camera: {share: 0.7, blur: 0.05, noise: 0.1, compression: 0.1, low_light: 0.5, smallest_face_px: 6, box_offset: 0.2}
 ";
 
 /// A repository with two recipes and the steps, and images of noise, brighter for one class.

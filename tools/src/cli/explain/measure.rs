@@ -23,6 +23,9 @@ use crate::outcome::Outcome;
 use crate::progress::{print_left_out, progress_bar};
 use crate::selection::spread;
 
+/// The maps of each class, by its name.
+type MapsByClass = Vec<(&'static str, Vec<Map>)>;
+
 /// The figures of a network.
 #[derive(Serialize)]
 struct NetworkReport {
@@ -59,30 +62,7 @@ pub fn run<A: BuiltIn>(
     // The pictures are squares of the detector, and so are the maps.
     let map = Size::new(MAP_PX, MAP_PX);
     let regions = Regions::new(layout, place_in_crop(map, parameters.margin, map))?;
-    let Dataset { samples, left_out, .. } = class_folders::<A>(folder)?;
-    let progress = progress_bar("faces");
-    print_left_out(&progress, &left_out);
-    let mut maps: Vec<Vec<(&'static str, Vec<Map>)>> = vec![Vec::new(); networks.len()];
-    let mut failed = 0;
-    for class in A::CLASSES {
-        let of_class: Vec<_> = samples.iter().filter(|sample| sample.truth == *class).collect();
-        maps.iter_mut().for_each(|maps| maps.push((class.name(), Vec::new())));
-        progress.inc_length(args.average.min(of_class.len()) as u64);
-        for sample in spread(&of_class, args.average) {
-            match explained(&networks, &sample.picture, *class).with_context(|| sample.picture.to_string()) {
-                Ok(of_networks) => {
-                    let of_class = maps.iter_mut().filter_map(|maps| maps.last_mut());
-                    of_class.zip(of_networks).for_each(|((_, maps), map)| maps.push(map));
-                }
-                Err(error) => {
-                    failed += 1;
-                    progress.suspend(|| eprintln!("error: {error:#}"));
-                }
-            }
-            progress.inc(1);
-        }
-    }
-    progress.finish_and_clear();
+    let (maps, failed) = maps_of(args, &networks, &class_folders::<A>(folder)?);
     let of_networks = networks.into_iter().zip(&maps);
     let report = Report {
         task: A::TASK,
@@ -96,6 +76,38 @@ pub fn run<A: BuiltIn>(
     };
     writeln!(io::stdout(), "{}", if args.json { serde_json::to_string(&report)? } else { report.to_text() })?;
     Ok(if failed > 0 { Outcome::AnInputFailed } else { Outcome::Done })
+}
+
+/// By network and class, the maps of the faces, and the number of images that could not be explained.
+fn maps_of<A: BuiltIn>(
+    args: &Args,
+    networks: &[(String, Explanation<A>)],
+    dataset: &Dataset<A>,
+) -> (Vec<MapsByClass>, u64) {
+    let progress = progress_bar("faces");
+    print_left_out(&progress, &dataset.left_out);
+    let mut maps: Vec<MapsByClass> = vec![Vec::new(); networks.len()];
+    let mut failed = 0;
+    for class in A::CLASSES {
+        let of_class: Vec<_> = dataset.samples.iter().filter(|sample| sample.truth == *class).collect();
+        maps.iter_mut().for_each(|maps| maps.push((class.name(), Vec::new())));
+        progress.inc_length(args.average.min(of_class.len()) as u64);
+        for sample in spread(&of_class, args.average) {
+            match explained(networks, &sample.picture, *class).with_context(|| sample.picture.to_string()) {
+                Ok(of_networks) => {
+                    let of_class = maps.iter_mut().filter_map(|maps| maps.last_mut());
+                    of_class.zip(of_networks).for_each(|((_, maps), map)| maps.push(map));
+                }
+                Err(error) => {
+                    failed += 1;
+                    progress.suspend(|| eprintln!("error: {error:#}"));
+                }
+            }
+            progress.inc(1);
+        }
+    }
+    progress.finish_and_clear();
+    (maps, failed)
 }
 
 /// What each network's saliency towards the class is.
