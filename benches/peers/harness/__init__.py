@@ -1,0 +1,1 @@
+"""Measures this project beside its peers, see benches/peers/README.md."""

@@ -1,0 +1,113 @@
+"""Frames through several peers, frame by frame in turns."""
+
+import time
+from dataclasses import dataclass, field
+
+from .geometry import FRAMES_PER_SECOND, found
+from .summary import Costs, Turns
+
+# The first frames are not counted: a new recording is searched at once, and faces become known.
+WARM_UP_FRAMES = FRAMES_PER_SECOND // 2
+
+
+@dataclass
+class Measured:
+    """What one peer did with one sequence."""
+
+    costs: Costs = field(default_factory=Costs)
+    faces: int = 0
+    found: int = 0
+    frames_with_a_face: int = 0
+    resident_mib: float = None
+
+    def summary(self):
+        figures = self.costs.summary()
+        if figures is None:
+            return None
+        parts = {"faces": self.faces, "found": self.found, "frames_with_a_face": self.frames_with_a_face}
+        return {**figures, **parts, "resident_mib": self.resident_mib}
+
+
+class FrameFile:
+    """The file in which the programs find the frame."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def request(self, frame, seconds, begins, camera=0):
+        self.path.write_bytes(frame.tobytes())
+        height, width = frame.shape[:2]
+        return {
+            "picture": str(self.path),
+            "width": width,
+            "height": height,
+            "time_us": round(1e6 * seconds),
+            "begins": begins,
+            "camera": camera,
+        }
+
+
+def measure(peers, frames, count, budget_secs, file, seconds_per_frame=1 / FRAMES_PER_SECOND):
+    """Gives `frames` to the peers in turns: each frame is a picture and the boxes of its faces, or `None` where they are unknown.
+
+    A peer that does not follow faces gets as many of the frames as `budget_secs` allow. Returns the summary of each by its name.
+    """
+    measured = {peer.name: Measured() for peer in peers}
+    turns = {peer.name: Turns(count, budget_secs) for peer in peers}
+    for number, (frame, truth) in enumerate(frames):
+        request = file.request(frame, number * seconds_per_frame, begins=number == 0)
+        for peer in in_turns(peers, number):
+            if not (peer.follows or turns[peer.name].is_due(number)):
+                continue
+            begin = time.perf_counter()
+            answer = peer.ask(**request)
+            turns[peer.name].spend(time.perf_counter() - begin)
+            if answer is not None and number >= min(WARM_UP_FRAMES, count // 4):
+                count_answer(measured[peer.name], answer, truth)
+    for peer in peers:
+        if peer.worker is not None:
+            measured[peer.name].resident_mib = peer.worker.resident_mib()
+    return {name: figures.summary() for name, figures in measured.items()}
+
+
+def in_turns(peers, number):
+    """Nobody is always the first one after the frame was written."""
+    first = number % len(peers)
+    return peers[first:] + peers[:first]
+
+
+def count_answer(measured, answer, truth):
+    measured.costs.add(answer["wall_ms"], answer["cpu_ms"])
+    measured.frames_with_a_face += bool(answer["faces"])
+    if truth is not None:
+        measured.faces += len(truth)
+        measured.found += found([face["box"] for face in answer["faces"]], truth)
+
+
+def measure_cameras(peers, sequences, count, budget_secs, file):
+    """As `measure`, with one sequence per camera. The cost is that of one frame of each camera."""
+    costs = {peer.name: Costs() for peer in peers}
+    turns = {peer.name: Turns(count, budget_secs) for peer in peers}
+    for number in range(count):
+        due = {peer.name for peer in peers if peer.follows or turns[peer.name].is_due(number)}
+        sums = {name: [0.0, 0.0] for name in due}
+        for camera, sequence in enumerate(sequences):
+            # Cameras do not look at the same face.
+            frame, _ = sequence.frame(number + 31 * camera)
+            request = file.request(frame, number / FRAMES_PER_SECOND, begins=number == 0, camera=camera)
+            for peer in peers:
+                if peer.name not in due:
+                    continue
+                begin = time.perf_counter()
+                answer = peer.ask(**request)
+                turns[peer.name].spend(time.perf_counter() - begin)
+                if answer is None:
+                    sums.pop(peer.name, None)
+                    due.discard(peer.name)
+                    continue
+                sums[peer.name][0] += answer["wall_ms"][0]
+                sums[peer.name][1] += answer["cpu_ms"][0]
+        if number >= min(WARM_UP_FRAMES, count // 4):
+            for name, (wall_ms, cpu_ms) in sums.items():
+                costs[name].add([wall_ms], [cpu_ms])
+    return {name: cost.summary() for name, cost in costs.items()}

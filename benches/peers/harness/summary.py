@@ -1,0 +1,55 @@
+"""Figures from measured times. Needs the standard library alone."""
+
+import math
+
+
+def percentile(values, share):
+    """The smallest value that is not below `share` (0 to 1) of all values."""
+    if not values:
+        raise ValueError("a percentile of no values")
+    ordered = sorted(values)
+    return ordered[max(math.ceil(share * len(ordered)) - 1, 0)]
+
+
+class Costs:
+    """Wall times and CPU times of the same work, in milliseconds."""
+
+    def __init__(self):
+        self.wall_ms, self.cpu_ms = [], []
+
+    def add(self, wall_ms, cpu_ms):
+        self.wall_ms += wall_ms
+        self.cpu_ms += cpu_ms
+
+    def summary(self):
+        """The figures of a table's row, or `None` where nothing was measured."""
+        if not self.cpu_ms:
+            return None
+        figures = {"count": len(self.cpu_ms), "cpu_mean": sum(self.cpu_ms) / len(self.cpu_ms)}
+        for name, values in (("cpu", self.cpu_ms), ("wall", self.wall_ms)):
+            figures |= {f"{name}_p50": percentile(values, 0.5), f"{name}_p99": percentile(values, 0.99)}
+        return figures
+
+
+class Turns:
+    """Says which frames of a sequence a peer gets, so that a slow one does not take longer than `budget_secs` for all of them.
+
+    Its frames are spread over the whole sequence.
+    """
+
+    def __init__(self, frames, budget_secs):
+        self.frames, self.budget_secs = frames, budget_secs
+        self.spent_secs = 0.0
+
+    def is_due(self, frame_number):
+        return self.spent_secs <= self.budget_secs * frame_number / self.frames
+
+    def spend(self, secs):
+        self.spent_secs += secs
+
+
+def differences(expected, got):
+    """The largest absolute difference of two sequences of numbers."""
+    if len(expected) != len(got):
+        return math.inf
+    return max((abs(a - b) for a, b in zip(expected, got)), default=0.0)
