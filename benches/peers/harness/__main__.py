@@ -36,7 +36,7 @@ class Plan:
         self.videos = 1 if is_quick else None
         self.starts = 1 if is_quick else 3
         # For each network: pictures of faces and random ones, passes through each, and the time for each engine.
-        self.pictures, self.runs, self.network_secs = (10, 3, 1) if is_quick else (200, 5, 5)
+        self.pictures, self.runs, self.network_secs = (10, 5, 1) if is_quick else (200, 10, 6)
 
 
 class Bench:

@@ -1,5 +1,6 @@
 """The networks alone: every engine gets the same numbers and its outputs are compared with those of ONNX Runtime."""
 
+import shutil
 import subprocess
 import sysconfig
 import time
@@ -64,7 +65,7 @@ def write_with_size(source, target, shape):
     # Weights that are inputs too could be replaced from outside, so that engines do not fold them.
     del model.graph.input[:]
     model.graph.input.append(image)
-    for dimension, size in zip(image.type.tensor_type.shape.dim, shape):
+    for dimension, size in zip(model.graph.input[0].type.tensor_type.shape.dim, shape):
         dimension.dim_value = size
     del model.graph.value_info[:]
     for output in model.graph.output:
@@ -117,9 +118,12 @@ def to_ncnn(network, folder):
     # The program in the package, without its Python module, which needs PyTorch.
     program = Path(sysconfig.get_path("purelib")) / "pnnx/pnnx"
     target = folder / f"{network.file.stem}_ncnn"
+    # It writes more files beside the one that it reads.
+    copy = folder / f"{network.file.stem}_to_convert.onnx"
+    shutil.copy(network.file, copy)
     run([
         program,
-        network.file,
+        copy,
         "fp16=0",
         f"inputshape=[{','.join(map(str, network.shape))}]f32",
         f"ncnnparam={target}.param",

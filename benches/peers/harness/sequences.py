@@ -53,21 +53,31 @@ def measure(peers, frames, count, budget_secs, file, seconds_per_frame=1 / FRAME
     A peer that does not follow faces gets as many of the frames as `budget_secs` allow. Returns the summary of each by its name.
     """
     measured = {peer.name: Measured() for peer in peers}
-    turns = {peer.name: Turns(count, budget_secs) for peer in peers}
+    warm_up = warm_up_frames(count)
+    turns = {peer.name: Turns(count - warm_up, budget_secs) for peer in peers}
     for number, (frame, truth) in enumerate(frames):
         request = file.request(frame, number * seconds_per_frame, begins=number == 0)
         for peer in in_turns(peers, number):
-            if not (peer.follows or turns[peer.name].is_due(number)):
+            if not (peer.follows or number == 0 or is_due(turns[peer.name], number - warm_up)):
                 continue
             begin = time.perf_counter()
             answer = peer.ask(**request)
-            turns[peer.name].spend(time.perf_counter() - begin)
-            if answer is not None and number >= min(WARM_UP_FRAMES, count // 4):
+            if answer is not None and number >= warm_up:
+                turns[peer.name].spend(time.perf_counter() - begin)
                 count_answer(measured[peer.name], answer, truth)
     for peer in peers:
         if peer.worker is not None:
             measured[peer.name].resident_mib = peer.worker.resident_mib()
     return {name: figures.summary() for name, figures in measured.items()}
+
+
+def warm_up_frames(count):
+    return min(WARM_UP_FRAMES, count // 4)
+
+
+def is_due(turns, number):
+    """Whether a peer gets the frame `number` after the warm-up."""
+    return number >= 0 and turns.is_due(number)
 
 
 def in_turns(peers, number):
@@ -87,9 +97,10 @@ def count_answer(measured, answer, truth):
 def measure_cameras(peers, sequences, count, budget_secs, file):
     """As `measure`, with one sequence per camera. The cost is that of one frame of each camera."""
     costs = {peer.name: Costs() for peer in peers}
-    turns = {peer.name: Turns(count, budget_secs) for peer in peers}
+    warm_up = warm_up_frames(count)
+    turns = {peer.name: Turns(count - warm_up, budget_secs) for peer in peers}
     for number in range(count):
-        due = {peer.name for peer in peers if peer.follows or turns[peer.name].is_due(number)}
+        due = {peer.name for peer in peers if peer.follows or number == 0 or is_due(turns[peer.name], number - warm_up)}
         sums = {name: [0.0, 0.0] for name in due}
         for camera, sequence in enumerate(sequences):
             # Cameras do not look at the same face.
@@ -98,16 +109,15 @@ def measure_cameras(peers, sequences, count, budget_secs, file):
             for peer in peers:
                 if peer.name not in due:
                     continue
-                begin = time.perf_counter()
                 answer = peer.ask(**request)
-                turns[peer.name].spend(time.perf_counter() - begin)
                 if answer is None:
                     sums.pop(peer.name, None)
                     due.discard(peer.name)
                     continue
                 sums[peer.name][0] += answer["wall_ms"][0]
                 sums[peer.name][1] += answer["cpu_ms"][0]
-        if number >= min(WARM_UP_FRAMES, count // 4):
+        if number >= warm_up:
             for name, (wall_ms, cpu_ms) in sums.items():
                 costs[name].add([wall_ms], [cpu_ms])
+                turns[name].spend(wall_ms / 1000)
     return {name: cost.summary() for name, cost in costs.items()}

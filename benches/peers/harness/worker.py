@@ -39,7 +39,7 @@ class Worker:
             text=True,
             env={**os.environ, **ONE_THREAD, **QUIET},
         )
-        self.last_words = deque(maxlen=5)
+        self.last_words = deque(maxlen=40)
         self.listener = threading.Thread(target=self._listen, daemon=True)
         self.listener.start()
         self.first_answer_secs = None
@@ -73,7 +73,7 @@ class Worker:
                 return json.loads(line)
         self.process.wait()
         self.listener.join()
-        raise WorkerFailed(" / ".join(self.last_words) or f"exit status {self.process.returncode}")
+        raise WorkerFailed(reason(self.last_words) or f"exit status {self.process.returncode}")
 
     def resident_mib(self):
         return resident_kib(Path(f"/proc/{self.process.pid}/status").read_text()) / 1024
@@ -90,6 +90,12 @@ class Worker:
 
     def __exit__(self, *_):
         self.close()
+
+
+def reason(words):
+    """The line of a program's last words that says what was wrong: Python's exception, or Rust's first line."""
+    errors = [line for line in words if "Error" in line or "rror:" in line]
+    return (errors or list(words) or [""])[-1]
 
 
 def resident_kib(status):

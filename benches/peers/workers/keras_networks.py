@@ -1,7 +1,7 @@
 """mini-Xception in Keras, with the weights of an ONNX file of this project.
 
-Architecture: Arriaga, Ploger, Valdenegro (2017), arXiv:1710.07557, and ARCHITECTURE of the shipped files: two convolutions, four
-modules of two separable convolutions with a max-pool beside a 1x1 convolution, one more convolution, and the mean.
+Architecture: Arriaga, Ploger, Valdenegro (2017), arXiv:1710.07557. Two convolutions, four modules of two separable convolutions and a
+max-pool beside a 1x1 convolution, one more convolution, and the mean.
 """
 
 import keras
@@ -52,11 +52,11 @@ def normalized(x, name):
 
 def key(name):
     """Keras allows no slash in the name of a layer."""
-    return name.replace("/", ":")
+    return name.replace("/", ".")
 
 
 def set_weights(layer, weights):
-    name = layer.name.replace(":", "/")
+    name = layer.name.replace(".", "/")
     if isinstance(layer, layers.BatchNormalization):
         layer.set_weights([weights[f"{name}.{part}"] for part in ("scale", "bias", "mean", "variance")])
     elif isinstance(layer, layers.SeparableConv2D):
