@@ -12,7 +12,7 @@ FRAMES_PER_SECOND = 30
 SAME_FACE_IOU = 0.4
 
 # What a portrait shows around the face, on each side, as a fraction of the face's width or height.
-MARGIN = 0.45
+MARGIN = 0.4
 
 # Height of a face in the middle of its motion, as a fraction of the frame's height, and how much it grows and shrinks.
 FACE_HEIGHT = 1 / 6
@@ -101,16 +101,15 @@ def _placement(number, aspect, corner, cell, frame_height, seconds):
 
     face_height = frame_height * FACE_HEIGHT * (1 + SIZE_CHANGE * wave(5.3, 0.1))
     size = (aspect * face_height, face_height)
-    # The portrait's corners turn too.
     tilt_degrees = 8 * wave(4.1, 0.6)
-    shown = turned_size(*((1 + 2 * MARGIN) * side for side in size), tilt_degrees)
+    shown = turned_ellipse_size(*((1 + 2 * MARGIN) * side for side in size), tilt_degrees)
     room = [max(cell_side - side, 0) / 2 for cell_side, side in zip(cell, shown)]
     x = corner[0] + cell[0] / 2 + room[0] * wave(7.1, 0.0)
     y = corner[1] + cell[1] / 2 + room[1] * wave(6.3, 0.35)
     return Placement(x, y, *size, tilt_degrees)
 
 
-def turned_size(width, height, degrees):
-    """Width and height of what a turned rectangle covers."""
-    sine, cosine = abs(math.sin(math.radians(degrees))), abs(math.cos(math.radians(degrees)))
-    return (width * cosine + height * sine, width * sine + height * cosine)
+def turned_ellipse_size(width, height, degrees):
+    """Width and height of what a turned ellipse covers. Portraits are ellipses."""
+    sine, cosine = math.sin(math.radians(degrees)), math.cos(math.radians(degrees))
+    return (math.hypot(width * cosine, height * sine), math.hypot(width * sine, height * cosine))

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .geometry import FACE_HEIGHT, FRAMES_PER_SECOND, MARGIN, placements, turned_size
+from .geometry import FACE_HEIGHT, FRAMES_PER_SECOND, MARGIN, placements, turned_ellipse_size
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -70,7 +70,7 @@ class Portrait:
         """Draws the portrait with its face at the placement, with parts of pixels."""
         scale = placement.height / self.face_height
         height, width = self.bgr.shape[:2]
-        covered = turned_size(scale * width, scale * height, placement.tilt_degrees)
+        covered = turned_ellipse_size(scale * width, scale * height, placement.tilt_degrees)
         left, top = (int(np.floor(at - side / 2)) for at, side in zip((placement.x, placement.y), covered))
         right, bottom = (int(np.ceil(at + side / 2)) for at, side in zip((placement.x, placement.y), covered))
         left, top = max(left, 0), max(top, 0)
