@@ -3,11 +3,11 @@
 //! It reads one JSON object per line from standard input, does the work, and writes one JSON object with the wall time and the CPU
 //! time of the work. Reading the input is not part of the measured time. benches/peers/README.md describes the objects.
 
+use std::fs;
 use std::io::{BufRead, Write, stdin, stdout};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use std::fs;
 
 use anyhow::{Context, ensure};
 use clap::{Parser, ValueEnum};
