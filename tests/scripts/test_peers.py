@@ -76,9 +76,7 @@ def test_faces_stay_in_the_frame_apart_from_each_other(size, count):
         for left, top, right, bottom in portraits:
             assert 0 <= left + 1e-9 and right - 1e-9 <= size[0]
             assert 0 <= top + 1e-9 and bottom - 1e-9 <= size[1]
-        overlaps = [
-            geometry.intersection_over_union(a, b) for i, a in enumerate(portraits) for b in portraits[:i]
-        ]
+        overlaps = [geometry.intersection_over_union(a, b) for i, a in enumerate(portraits) for b in portraits[:i]]
         assert max(overlaps, default=0) < 1e-9
 
 
@@ -148,9 +146,7 @@ def results():
     return {
         "pipeline": {"sequences": [{"size": [640, 480], "faces": 1, "peers": measured}], "peers": peers},
         "networks": {"networks": {"emotion": engines}, "checker": {"models/a.onnx": "passed"}},
-        "machine": {
-            "date": "2026-01-02", "cpu": "Model X", "cores": 2, "system": "Linux 6", "load": 0.1, "commit": "abc"
-        },
+        "machine": {"date": "2026-01-02", "cpu": "Model X", "cores": 2, "system": "Linux 6", "load": 0.1, "commit": "abc"},
         "versions": {"onnx": "1.2.3"},
         "faces": "two portraits",
         "is_quick": False,
@@ -181,7 +177,7 @@ def test_the_readme_has_the_marks():
 
 def test_a_worker_answers_and_what_libraries_print_is_skipped(tmp_path):
     program = tmp_path / "program"
-    write_program(program, "#!/bin/sh\necho loading\necho '{\"ready\": true}'\nread request\necho noise\necho \"$request\"\n")
+    write_program(program, '#!/bin/sh\necho loading\necho \'{"ready": true}\'\nread request\necho noise\necho "$request"\n')
     with worker.Worker([program]) as peer:
         assert peer.about == {"ready": True}
         assert peer.ask(number=3) == {"number": 3}

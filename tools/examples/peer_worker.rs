@@ -1,7 +1,7 @@
 //! This project as one of the programs that `benches/peers/run` measures side by side.
 //!
-//! It reads one JSON object per line from standard input, does the work, and writes one JSON object with the wall time and the CPU
-//! time of the work. Reading the input is not part of the measured time. benches/peers/README.md describes the objects.
+//! It reads one JSON object per line from standard input, does the work, and writes one JSON object with the wall time and the
+//! CPU time of the work. Reading the input is not part of the measured time. benches/peers/README.md describes the objects.
 
 use std::fs;
 use std::io::{BufRead, Write, stdin, stdout};

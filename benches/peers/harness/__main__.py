@@ -15,10 +15,13 @@ import numpy as np
 from . import networks, peers, pictures, plot, report, sequences
 from .options import PARTS, parse
 from .peers import ROOT
+from .worker import WorkerFailed
 
 SIZES = ((640, 480), (1280, 720), (1920, 1080))
 FACES = (1, 2, 4, 8)
 CAMERAS = (1, 2, 4, 8)
+# Of the probabilities of a network that was carried over to Keras.
+MAX_KERAS_DIFFERENCE = 1e-4
 
 
 class Plan:
@@ -67,6 +70,19 @@ class Bench:
                     peer.stop()
         return several
 
+    def check_keras(self, peer):
+        """Keras gets its networks from the ONNX files, so they are compared first. Returns the largest difference."""
+        generator = np.random.default_rng(1)
+        several = pictures.crops(self.portraits, 5, generator) + list(generator.integers(0, 256, (5, 64, 64), np.uint8))
+        try:
+            difference = max(networks.keras_difference(file, several, self.folder) for file in peers.RELEASED)
+        except WorkerFailed as error:
+            peer.missing = f"failed: {error}"
+            return None
+        if difference > MAX_KERAS_DIFFERENCE:
+            peer.missing = f"its networks differ from ONNX Runtime by {difference:.1e}"
+        return difference
+
     def combinations(self, several):
         results = []
         for size, faces in self.plan.combinations:
@@ -96,7 +112,9 @@ class Bench:
             measured = sequences.measure(
                 self.pipelines, frames, len(frames), self.plan.budget_secs / 2, self.file, pictures.seconds_per_frame(path)
             )
-            results.append({"video": path.name, "size": frames[0][0].shape[1::-1], "frames": len(frames), "peers": measured})
+            results.append(
+                {"video": path.name, "size": frames[0][0].shape[1::-1], "frames": len(frames), "peers": measured}
+            )
         return results
 
     def several_cameras(self):
@@ -132,11 +150,14 @@ class Bench:
         frames = [sequence.frame(17 * number)[0] for number in range(max(self.plan.pictures // 5, 2))]
         return [*frames, generator.integers(0, 256, frames[0].shape, np.uint8)]
 
-    def measure(self, parts):
+    def measure(self, parts, keep):
+        """The results of all parts. `keep` gets them after each part: a later one may fail or be interrupted."""
         results = {}
         if {"pipeline", "videos", "cameras"} & set(parts):
             print("==> Starting the pipelines", flush=True)
-            self.pipelines = self.start(peers.pipelines(self.programs))
+            self.pipelines = peers.pipelines(self.programs)
+            results["keras_difference"] = self.check_keras(self.pipelines[-1])
+            self.start(self.pipelines)
         work = {
             "pipeline": self.pipeline,
             "videos": self.video_clips,
@@ -148,6 +169,7 @@ class Bench:
             if part in parts:
                 print(f"==> Measuring: {part}", flush=True)
                 results[part] = measure()
+                keep(results)
         for peer in getattr(self, "pipelines", []):
             peer.stop()
         return results
@@ -190,6 +212,22 @@ def versions():
     return found | {"mediapipe": mediapipe.split()[0]}
 
 
+def measured(options, folder):
+    """All results, which are kept in `folder` too."""
+    about_results = {
+        "machine": machine(),
+        "versions": versions(),
+        "is_quick": options.quick,
+        "faces": "a collection of portraits" if options.faces else "the two portraits that come with this package",
+    }
+
+    def keep(results):
+        (folder / "peers.json").write_text(json.dumps(results | about_results, indent=1))
+
+    with tempfile.TemporaryDirectory(prefix="peers_") as temporary:
+        return Bench(options, Path(temporary)).measure(options.only or PARTS, keep) | about_results
+
+
 def main():
     options = parse()
     is_whole = not (options.quick or options.only)
@@ -198,13 +236,7 @@ def main():
     if options.results:
         results = json.loads(options.results.read_text())
     else:
-        about_machine = machine()
-        with tempfile.TemporaryDirectory(prefix="peers_") as folder:
-            results = Bench(options, Path(folder)).measure(options.only or PARTS)
-        results |= {"machine": about_machine, "versions": versions(), "is_quick": options.quick}
-        results["faces"] = "a collection of portraits" if options.faces else "the two portraits that come with this package"
-        target = out if out != ROOT / "docs" else ROOT / "build/peers"
-        (target / "peers.json").write_text(json.dumps(results, indent=1))
+        results = measured(options, out if out != ROOT / "docs" else ROOT / "build/peers")
     (out / "peers.md").write_text(report.document(results))
     if {"pipeline", "cameras", "networks"} <= set(results):
         plot.draw(results, out / "peers.png")

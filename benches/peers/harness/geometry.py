@@ -18,7 +18,7 @@ MARGIN = 0.4
 FACE_HEIGHT = 1 / 6
 SIZE_CHANGE = 0.2
 
-# Columns and rows of the cells in which the faces move, by number of faces. No face leaves its cell, so that none hides another one.
+# Columns and rows of the cells in which the faces move, by number of faces. No face leaves its cell, so none hides another one.
 GRIDS = {1: (1, 1), 2: (2, 1), 4: (2, 2), 8: (4, 2)}
 
 
@@ -53,8 +53,8 @@ def _area(box):
 def fit(detection, face):
     """How well a detection marks a face, 0 to 1.
 
-    Detectors mark different parts of a head: the box of the face, a square of that area, or a larger square as OpenCV's cascade. The
-    best of the three counts.
+    Detectors mark different parts of a head: the box of the face, a square of that area, or a larger square as OpenCV's
+    cascade. The best of the three counts.
     """
     side = math.sqrt(_area(face))
     middle = ((face[0] + face[2]) / 2, (face[1] + face[3]) / 2)
@@ -80,7 +80,7 @@ def found(detections, faces):
 
 
 def placements(frame_size, aspects, frame_number):
-    """Where each face is in a frame: one `Placement` per entry of `aspects`, the widths of the faces relative to their heights.
+    """Where each face is in a frame: one `Placement` per entry of `aspects`, the widths of the faces by their heights.
 
     The faces move smoothly and not by whole pixels, each in its own cell of a grid. They grow, shrink and tilt.
     """

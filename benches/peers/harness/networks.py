@@ -12,6 +12,7 @@ import onnx
 
 from .peers import OURS, ROOT, Peer, python_worker
 from .summary import Costs
+from .worker import Worker
 
 REFERENCE = "ONNX Runtime"
 # The size of the network's picture of a 640x480 frame, and of a smaller one.
@@ -58,7 +59,7 @@ def shipped_networks(folder):
 
 
 def write_with_size(source, target, shape):
-    """The same network for pictures of another size. The shipped file names that of its export, which most engines take for granted."""
+    """The same network for pictures of another size. Most engines take only the size that the file names."""
     model = onnx.load(source)
     weights = {tensor.name for tensor in model.graph.initializer}
     [image] = [value for value in model.graph.input if value.name not in weights]
@@ -121,15 +122,18 @@ def to_ncnn(network, folder):
     # It writes more files beside the one that it reads.
     copy = folder / f"{network.file.stem}_to_convert.onnx"
     shutil.copy(network.file, copy)
-    run([
-        program,
-        copy,
-        "fp16=0",
-        f"inputshape=[{','.join(map(str, network.shape))}]f32",
-        f"ncnnparam={target}.param",
-        f"ncnnbin={target}.bin",
-        *(f"{name}={folder / name}" for name in ("pnnxparam", "pnnxbin", "pnnxonnx", "pnnxpy", "ncnnpy")),
-    ], folder)
+    run(
+        [
+            program,
+            copy,
+            "fp16=0",
+            f"inputshape=[{','.join(map(str, network.shape))}]f32",
+            f"ncnnparam={target}.param",
+            f"ncnnbin={target}.bin",
+            *(f"{name}={folder / name}" for name in ("pnnxparam", "pnnxbin", "pnnxonnx", "pnnxpy", "ncnnpy")),
+        ],
+        folder,
+    )
     return ["ncnn", target]
 
 
@@ -189,6 +193,21 @@ def compare_faces(network, expected, faces):
     return abs(float(heat(network, expected)[cell]) - surest["confidence"]), agrees
 
 
+def keras_difference(file, pictures, folder):
+    """The largest difference of a network's outputs in Keras and in ONNX Runtime."""
+    network = Network(file.stem, "", file, 64, 64, 1)
+    requests = Requests(network, folder)
+    outputs = []
+    for engine in ("keras", "onnxruntime"):
+        with Worker(python_worker("network", engine, file)) as worker:
+            several = []
+            for picture in pictures:
+                worker.ask(**requests.of(picture, 1))
+                several.append(requests.outputs())
+            outputs.append(np.array(several))
+    return float(np.abs(outputs[0] - outputs[1]).max())
+
+
 def measure(network, pictures, programs, folder, budget_secs, runs):
     """Gives the pictures to the engines in turns. Returns the figures of each by its name."""
     peers = engines(network, programs, folder)
@@ -196,7 +215,7 @@ def measure(network, pictures, programs, folder, budget_secs, runs):
     comparisons = {peer.name: Comparison() for peer in peers}
     requests = Requests(network, folder)
     for peer in peers:
-        peer.start(requests.of(pictures[0], peer, 1))
+        peer.start(requests.of(pictures[0], 1))
     spent, begin = {peer.name: 0.0 for peer in peers}, time.perf_counter()
     for picture in pictures:
         if time.perf_counter() - begin > budget_secs * len(peers):
@@ -206,11 +225,11 @@ def measure(network, pictures, programs, folder, budget_secs, runs):
             if spent[peer.name] > budget_secs:
                 continue
             started = time.perf_counter()
-            answer = peer.ask(**requests.of(picture, peer, runs))
+            answer = peer.ask(**requests.of(picture, runs))
             spent[peer.name] += time.perf_counter() - started
             if answer is not None:
                 costs[peer.name].add(answer["wall_ms"], answer["cpu_ms"])
-                outputs[peer.name] = (requests.outputs_of(peer), answer["faces"])
+                outputs[peer.name] = (requests.outputs(), answer["faces"])
         if REFERENCE in outputs:
             expected = outputs[REFERENCE][0]
             for name, (got, faces) in outputs.items():
@@ -233,7 +252,7 @@ class Requests:
         self.network, self.folder = network, folder
         self.written = None
 
-    def of(self, picture, peer, runs):
+    def of(self, picture, runs):
         picture_file, values_file = self.folder / "picture.raw", self.folder / "values.raw"
         if self.written is not picture:
             picture_file.write_bytes(np.ascontiguousarray(picture).tobytes())
@@ -254,6 +273,6 @@ class Requests:
     def outputs_file(self):
         return self.folder / "outputs.raw"
 
-    def outputs_of(self, peer):
+    def outputs(self):
         """`None` where the engine writes none: this project's search answers with faces."""
         return np.fromfile(self.outputs_file, np.float32) if self.outputs_file.exists() else None

@@ -8,7 +8,9 @@ PARTS = ("pipeline", "detection", "networks", "videos", "cameras")
 
 def parse(arguments=None):
     parser = argparse.ArgumentParser(prog="benches/peers/run", description="Measures this project beside its peers.")
-    parser.add_argument("--quick", action="store_true", help="a check of everything in two minutes, whose figures mean little")
+    parser.add_argument(
+        "--quick", action="store_true", help="a check of everything in two minutes, whose figures mean little"
+    )
     parser.add_argument(
         "--faces",
         type=Path,
@@ -18,7 +20,9 @@ def parse(arguments=None):
     parser.add_argument(
         "--videos", type=Path, metavar="FOLDER", help="videos (default: the one that comes with this package)"
     )
-    parser.add_argument("--yunet", type=Path, metavar="FILE", help="YuNet's ONNX file, which no package of a registry ships")
+    parser.add_argument(
+        "--yunet", type=Path, metavar="FILE", help="YuNet's ONNX file, which no package of a registry ships"
+    )
     parser.add_argument(
         "--only", action="append", choices=PARTS, help="this part alone, into the folder of --out; may be repeated"
     )

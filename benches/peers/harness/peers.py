@@ -8,7 +8,7 @@ from .worker import Worker, WorkerFailed
 
 FOLDER = Path(__file__).resolve().parents[1]
 ROOT = FOLDER.parents[1]
-RELEASED = [str(ROOT / f"models/released/{task}_mini_xception.onnx") for task in ("emotion", "gender")]
+RELEASED = [ROOT / f"models/released/{task}_mini_xception.onnx" for task in ("emotion", "gender")]
 
 OURS = "face_attributes"
 
@@ -70,7 +70,10 @@ def pipelines(programs):
 
 def detectors(programs):
     blazeface = [
-        Peer(f"BlazeFace, {name} range (MediaPipe)", python_worker("detector", f"blazeface-{name}", python=programs.mediapipe))
+        Peer(
+            f"BlazeFace, {name} range (MediaPipe)",
+            python_worker("detector", f"blazeface-{name}", python=programs.mediapipe),
+        )
         for name in ("short", "full")
     ]
     yunet = Peer("YuNet", python_worker("detector", "yunet", programs.yunet))

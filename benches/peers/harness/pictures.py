@@ -54,9 +54,11 @@ class Portrait:
         return Portrait(bgr, alpha, width, height)
 
     def with_face_height(self, height):
-        """The same portrait in about the size in which it is drawn: bilinear interpolation skips pixels where it shrinks much."""
+        """The same portrait in about the size in which it is drawn. Where bilinear interpolation shrinks much, it skips pixels."""
         scale = height / self.face_height
-        bgr, alpha = (cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) for part in (self.bgr, self.alpha))
+        bgr, alpha = (
+            cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) for part in (self.bgr, self.alpha)
+        )
         return Portrait(bgr, alpha, scale * self.face_width, scale * self.face_height)
 
     def mirrored(self):

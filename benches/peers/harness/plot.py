@@ -37,7 +37,9 @@ def lines(axes, points, label):
         xs = [x for x, _ in measured]
         means = [figures["cpu_mean"] for _, figures in measured]
         longest = [figures["cpu_p99"] for _, figures in measured]
-        axes.plot(xs, means, "o-", color=colour, label=f"{name}: mean, and p99 dotted", linewidth=2 if name == OURS else 1.2)
+        axes.plot(
+            xs, means, "o-", color=colour, label=f"{name}: mean, and p99 dotted", linewidth=2 if name == OURS else 1.2
+        )
         axes.plot(xs, longest, ":", color=colour)
     axes.set_yscale("log")
     axes.set_xticks([x for x, _ in points], [f"{x:.2g}" for x, _ in points])

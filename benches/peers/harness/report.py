@@ -1,5 +1,7 @@
 """The documents: docs/peers.md and the parts of README.md. Needs the standard library alone."""
 
+import textwrap
+
 from .peers import OURS
 from .sequences import WARM_UP_FRAMES
 from .tables import number, replace_between_marks, share, table
@@ -21,16 +23,22 @@ def measured_on(machine):
     )
 
 
+def paragraph(text):
+    return textwrap.fill(" ".join(text.split()), 130) + "\n\n"
+
+
 def document(results):
     parts = [
         "# Compared with its peers\n\n",
-        "Written by `benches/peers/run`: see [benches/peers](../benches/peers/README.md) for what is measured and how. Times are\n",
-        "milliseconds, one thread each. CPU is the CPU time of all threads of the process, wall the time that passed. p99 of fewer\n",
-        "than 100 frames is the longest of them.\n\n",
-        f"Machine: {measured_on(results['machine'])}.\n\n",
+        paragraph(
+            """Written by `benches/peers/run`: see [benches/peers](../benches/peers/README.md) for what is measured and how. Times
+            are milliseconds, one thread each. CPU is the CPU time of all threads of the process, wall the time that passed. p99 of
+            fewer than 100 frames is the longest of them."""
+        ),
+        paragraph(f"Machine: {measured_on(results['machine'])}."),
     ]
     if results["is_quick"]:
-        parts.append("**Made with `--quick`: a check that all parts work, not a measurement.**\n\n")
+        parts.append(paragraph("**Made with `--quick`: a check that all parts work, not a measurement.**"))
     sections = {
         "pipeline": pipeline_section,
         "cameras": cameras_section,
@@ -45,23 +53,40 @@ def document(results):
 
 def pipeline_section(pipeline, results):
     picture = "![Cost by number of faces, image size and number of cameras, and that of the networks alone](peers.png)\n\n"
-    return (
-        "## The whole pipeline\n\n"
-        f"Faces of {results['faces']} move over a background at 30 Hz; the first {WARM_UP_FRAMES} frames are not counted. A slow\n"
-        "peer gets fewer frames, spread over the whole sequence. Found: faces with an answer, of all faces in its frames.\n\n"
-        + (picture if {"cameras", "networks"} <= set(results) else "")
-        + sequences_table(pipeline)
-        + "\n"
-        + starts_table(pipeline)
-        + "\n"
+    has_picture = {"cameras", "networks"} <= set(results)
+    return "".join(
+        [
+            "## The whole pipeline\n\n",
+            paragraph(
+                f"""Faces of {results["faces"]} move over a background at 30 Hz. The first {WARM_UP_FRAMES} frames are not counted. A slow
+            peer gets fewer frames, spread over the whole sequence. Found: faces with an answer, of all faces in its frames.
+            {keras_check(results.get("keras_difference"))}"""
+            ),
+            picture if has_picture else "",
+            sequences_table(pipeline) + "\n",
+            starts_table(pipeline) + "\n",
+        ]
     )
 
 
+def keras_check(difference):
+    """Keras gets the authors' networks from the ONNX files that this package ships."""
+    if difference is None:
+        return ""
+    return f"The authors' networks in Keras differ from ONNX Runtime by at most {number(difference)}."
+
+
 def detection_section(detection, _):
-    return (
-        "## Detection alone\n\n"
-        "The same sequences. This project's finder follows known faces and searches the whole frame three times per second, as in\n"
-        "the node. The others search each frame anew.\n\n" + sequences_table(detection) + "\n" + starts_table(detection) + "\n"
+    return "".join(
+        [
+            "## Detection alone\n\n",
+            paragraph(
+                """The same sequences. This project's finder follows known faces and searches the whole frame three times per second, as
+            in the node. The others search each frame anew."""
+            ),
+            sequences_table(detection) + "\n",
+            starts_table(detection) + "\n",
+        ]
     )
 
 
@@ -94,12 +119,15 @@ def cameras_section(cameras, _):
             if figures is not None:
                 core = f"{100 * figures['cpu_mean'] * 30 / 1000:.0f} %"
                 rows.append([entry["cameras"], name, *times(figures), core, figures["count"]])
-    return (
-        "## Several cameras\n\n"
-        "Cameras of 640x480 with one face each, in one process. This project's cameras share the networks that classify, and each has\n"
-        "its own tracker. Times are for one frame of each camera.\n\n"
-        + table(["cameras", "", *TIMES, "of one core at 30 Hz", "rounds"], rows)
-        + "\n"
+    return "".join(
+        [
+            "## Several cameras\n\n",
+            paragraph(
+                """Cameras of 640x480 with one face each, in one process. This project's cameras share the networks that classify, and
+            each has its own tracker. Times are for one frame of each camera."""
+            ),
+            table(["cameras", "", *TIMES, "of one core at 30 Hz", "rounds"], rows) + "\n",
+        ]
     )
 
 
@@ -121,17 +149,23 @@ def networks_section(part, _):
         for name, entry in engines.items():
             rows.append([network, name, *engine_cells(entry, reference)])
     header = ["network", "", "CPU p50", "CPU p99", "wall p50", "wall p99", "CPU p50 by ONNX Runtime's"]
-    return (
-        "## The networks alone\n\n"
-        "One pass, 32-bit numbers, with the files that this package ships: the engines get the same numbers in turns. This project's\n"
-        "times include the conversion of the 8-bit picture, and for the search the reading of faces from the maps. Difference: the\n"
-        "largest of all outputs on pictures of faces and random pictures. Agreement: the same most probable class, or for the search\n"
-        "the same most probable cell. This project's search answers with faces, of which the most probable one is compared.\n\n"
-        + table([*header, "largest difference", "agreement", "missing because"], rows)
-        + "\nThe search network is given to all engines with the size of its picture in the file, because the shipped file names that of\n"
-        "its export. onnx's checker with `full_check`:\n\n"
-        + table(["file", "checker"], sorted(part["checker"].items()))
-        + "\n"
+    return "".join(
+        [
+            "## The networks alone\n\n",
+            paragraph(
+                """One pass, 32-bit numbers, with the files that this package ships. The engines get the same numbers in turns. This
+            project's times include the conversion of the 8-bit picture, and for the search the reading of faces from the maps.
+            Difference: the largest of all outputs, on pictures of faces and random pictures. Agreement: the same most probable class,
+            or for the search the same most probable cell. This project's search answers with faces, of which the most probable one is
+            compared."""
+            ),
+            table([*header, "largest difference", "agreement", "missing because"], rows) + "\n",
+            paragraph(
+                """The search network is given to all engines with the size of its picture in the file, because the shipped file names
+            that of its export. onnx's checker with `full_check`:"""
+            ),
+            table(["file", "checker"], sorted(part["checker"].items())) + "\n",
+        ]
     )
 
 
@@ -180,19 +214,31 @@ def summary(results):
         start = sorted(about["start_secs"])[len(about["start_secs"]) // 2]
         found = share(figures["found"], figures["faces"])
         wall = [figures["wall_p50"], figures["wall_p99"]]
-        rows.append([name, figures["cpu_mean"], figures["cpu_p99"], *wall, found, f"{figures['resident_mib']:.0f} MiB", f"{start:.1f} s"])
+        rows.append(
+            [
+                name,
+                figures["cpu_mean"],
+                figures["cpu_p99"],
+                *wall,
+                found,
+                f"{figures['resident_mib']:.0f} MiB",
+                f"{start:.1f} s",
+            ]
+        )
     header = ["640x480, one face that moves, ms", "CPU mean", "CPU p99", "wall p50", "wall p99", "found", "memory", "start"]
-    return "\n".join([
-        "",
-        f"Measured by `benches/peers/run`, one thread each, on the same frames in turns ({measured_on(results['machine'])}):",
-        "",
-        table(header, rows),
-        table(*engines_table(results["networks"]["networks"])),
-        "![Cost by number of faces, image size and number of cameras, and that of the networks alone](docs/peers.png)",
-        "",
-        "[All figures](docs/peers.md), also for videos and for detection alone.",
-        "",
-    ])
+    return "\n".join(
+        [
+            "",
+            f"Measured by `benches/peers/run`, one thread each, on the same frames in turns ({measured_on(results['machine'])}):",
+            "",
+            table(header, rows),
+            table(*engines_table(results["networks"]["networks"])),
+            "![Cost by number of faces, image size and number of cameras, and that of the networks alone](docs/peers.png)",
+            "",
+            "[All figures](docs/peers.md), also for videos and for detection alone.",
+            "",
+        ]
+    )
 
 
 def engines_table(networks):

@@ -1,7 +1,7 @@
 """mini-Xception in Keras, with the weights of an ONNX file of this project.
 
-Architecture: Arriaga, Ploger, Valdenegro (2017), arXiv:1710.07557. Two convolutions, four modules of two separable convolutions and a
-max-pool beside a 1x1 convolution, one more convolution, and the mean.
+Architecture: Arriaga, Ploger, Valdenegro (2017), arXiv:1710.07557. Two convolutions, four modules of two separable convolutions
+and a max-pool beside a 1x1 convolution, one more convolution, and the mean.
 """
 
 import keras
