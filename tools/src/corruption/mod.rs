@@ -1,7 +1,7 @@
 //! Changes of a picture of a face as a robot's camera, its detector and people's heads make them, in several severities.
 //!
 //! Each change is random and the same in every run: the picture's name and the change seed it. The trainer changes faces with
-//! other code and other forms (`training/src/camera.rs` and `glasses.rs`), so that these stay unseen.
+//! other code and other forms (`training/src/camera/` and `glasses.rs`), so that these stay unseen.
 //!
 //! A picture is taken for the box of a face. What happens to single pixels of a camera, which are noise, low light and JPEG, is
 //! done at a face of at most [`FACE_PX`], as a camera with 640x480 pixels sees a person at about a metre. All other lengths are

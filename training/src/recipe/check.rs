@@ -101,6 +101,7 @@ impl CameraRecipe {
             ("back_light", self.back_light, 1.0),
             ("smallest_face_px", f64::from(self.smallest_face_px), f64::from(MAX_INPUT_SIDE_PX as u32)),
             ("box_offset", self.box_offset, 0.5),
+            ("turn_degrees", self.turn_degrees, 60.0),
         ];
         fields.into_iter().try_for_each(|(name, value, largest)| {
             in_range(&format!("augmentation.camera.{name}"), value, 0.0..=largest)

@@ -150,7 +150,7 @@ pub struct Augmentation {
 }
 
 /// Random faults of a robot's camera. The amounts are the largest ones; 0 (the default) is none. Each kind occurs in half of the
-/// images that have faults. `src/camera.rs` has their forms, which are not those of `face_attributes evaluate --corrupt`.
+/// images that have faults. `src/camera/` has their forms, which are not those of `face_attributes evaluate --corrupt`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CameraRecipe {
@@ -170,6 +170,8 @@ pub struct CameraRecipe {
     pub smallest_face_px: u32,
     /// Shift of the face's box along each axis, and change of its side, as fractions of the side.
     pub box_offset: f64,
+    /// Turn of the head to either side (yaw), in degrees. `rotation_degrees` of the augmentation is for tilts.
+    pub turn_degrees: f64,
 }
 
 /// Networks whose answers are learned beside the labels (Hinton, Vinyals, Dean 2015). They answer once, before the first epoch.

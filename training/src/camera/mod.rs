@@ -3,12 +3,15 @@
 //! `face_attributes evaluate --corrupt` measures the same kinds of faults, but with other code and other forms, which stay unseen:
 //! here a blur is that of a lens or of a trembling hand, there Gaussian or along a line. Here noise is uniform with a grain, there
 //! Gaussian. Here compression rounds cosine coefficients evenly, there it is JPEG. Here low light is a gamma curve and back light a
-//! ramp, there they are lost photons and glare from the border.
+//! ramp, there they are lost photons and glare from the border. Here a turned head is a plane, there a cylinder.
 
+mod blur;
+
+use blur::Blur;
 use opencv::core::{
-    BORDER_REPLICATE, CV_32FC1, DCT_INVERSE, Mat, Point, Rect, Size, copy_make_border_def, dct, dct_def,
+    BORDER_REPLICATE, CV_32FC1, DCT_INVERSE, Mat, Rect, Scalar, Size, copy_make_border_def, dct, dct_def,
 };
-use opencv::imgproc::{INTER_AREA, INTER_CUBIC, INTER_LINEAR, filter_2d, resize};
+use opencv::imgproc::{INTER_AREA, INTER_CUBIC, INTER_LINEAR, resize, warp_perspective};
 use opencv::prelude::*;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -17,8 +20,8 @@ use crate::recipe::CameraRecipe;
 
 /// Side of the blocks that compression transforms, in pixels.
 const BLOCK_PX: i32 = 8;
-/// Steps of a trembling hand during an exposure.
-const TREMBLES: usize = 24;
+/// From the camera to a turned face, in widths of the face.
+const CAMERA_DISTANCE: f64 = 3.0;
 
 /// The faults of one image. Amounts are in the units of [`CameraRecipe`], and 0 is none.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,14 +42,8 @@ pub struct CameraFaults {
     block_offset: [i32; 2],
     /// See [`CameraFaults::box_offset`].
     box_offset: BoxOffset,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-enum Blur {
-    /// Out of focus: a disc of this radius, as a fraction of the longer side.
-    Lens(f64),
-    /// The way of the image during the exposure, as fractions of the longer side.
-    Hand(Vec<[f64; 2]>),
+    /// Of the head; positive moves what is right of its middle away from the camera.
+    turn_radians: f64,
 }
 
 /// How far the box of a face is off: its shift and the relative change of its side.
@@ -78,7 +75,7 @@ impl CameraFaults {
             low_light: amount(numbers, recipe.low_light),
             back_light: amount(numbers, recipe.back_light),
             back_light_radians: std::f64::consts::TAU * numbers.random::<f64>(),
-            blur: if numbers.random() { Blur::Lens(blur) } else { trembling(blur, numbers) },
+            blur: Blur::draw(blur, numbers),
             // Small faces as often as large ones, up to three times the smallest.
             face_px: (smallest_face_px > 0.0 && face_share > 0.0)
                 .then_some(smallest_face_px * (1.0 + 2.0 * face_share)),
@@ -89,6 +86,8 @@ impl CameraFaults {
             compression: amount(numbers, recipe.compression),
             block_offset: [numbers.random_range(0..BLOCK_PX), numbers.random_range(0..BLOCK_PX)],
             box_offset: BoxOffset { shift: [right, down], growth },
+            turn_radians: (amount(numbers, recipe.turn_degrees) * if numbers.random() { 1.0 } else { -1.0 })
+                .to_radians(),
         })
     }
 
@@ -105,7 +104,8 @@ impl CameraFaults {
         let mut image = Mat::default();
         picture.convert_to_def(&mut image, CV_32FC1)?;
         self.light(&mut image)?;
-        image = self.blurred(&image)?;
+        image = self.turned(image)?;
+        image = self.blur.apply(&image)?;
         image = self.small(image)?;
         if self.noise > 0.0 {
             self.add_noise(&mut image)?;
@@ -136,16 +136,25 @@ impl CameraFaults {
         Ok(())
     }
 
-    fn blurred(&self, image: &Mat) -> opencv::Result<Mat> {
-        let side = f64::from(image.cols().max(image.rows()));
-        let kernel = match &self.blur {
-            Blur::Lens(radius) => disc(radius * side),
-            Blur::Hand(way) => line_of(way.iter().map(|point| point.map(|offset| offset * side))),
-        };
-        let mut blurred = Mat::default();
-        let kernel = Mat::from_slice_2d(&kernel)?;
-        filter_2d(image, &mut blurred, -1, &kernel, Point::new(-1, -1), 0.0, BORDER_REPLICATE)?;
-        Ok(blurred)
+    /// A plane that turns about its upright middle line, as a camera sees it from near.
+    fn turned(&self, image: Mat) -> opencv::Result<Mat> {
+        if self.turn_radians == 0.0 {
+            return Ok(image);
+        }
+        let size = image.size()?;
+        let [middle_x, middle_y] = [size.width, size.height].map(|side| f64::from(side - 1) / 2.0);
+        let (sin, cos) = self.turn_radians.sin_cos();
+        // From a point of the plane to its picture: x cos / depth and y / depth, with depth = 1 + x sin / distance.
+        let nearness = sin / (CAMERA_DISTANCE * f64::from(size.width));
+        let (centre, back) = (
+            [[1.0, 0.0, -middle_x], [0.0, 1.0, -middle_y], [0.0, 0.0, 1.0]],
+            [[1.0, 0.0, middle_x], [0.0, 1.0, middle_y], [0.0, 0.0, 1.0]],
+        );
+        let turn = [[cos, 0.0, 0.0], [0.0, 1.0, 0.0], [nearness, 0.0, 1.0]];
+        let map = Mat::from_slice_2d(&product(back, product(turn, centre)))?;
+        let mut turned = Mat::default();
+        warp_perspective(&image, &mut turned, &map, size, INTER_LINEAR, BORDER_REPLICATE, Scalar::default())?;
+        Ok(turned)
     }
 
     /// A face that the camera sees with few pixels, scaled up again.
@@ -204,48 +213,8 @@ impl CameraFaults {
     }
 }
 
-/// A way of random turns whose largest distance from its middle is `reach`.
-fn trembling(reach: f64, numbers: &mut impl Rng) -> Blur {
-    let mut direction = std::f64::consts::TAU * numbers.random::<f64>();
-    let mut way = vec![[0.0, 0.0]];
-    for _ in 1..TREMBLES {
-        direction += 1.2 * (2.0 * numbers.random::<f64>() - 1.0);
-        let [x, y] = way[way.len() - 1];
-        way.push([x + direction.cos(), y + direction.sin()]);
-    }
-    let middle = [0, 1].map(|axis| way.iter().map(|point| point[axis]).sum::<f64>() / way.len() as f64);
-    let away = |point: &[f64; 2]| [point[0] - middle[0], point[1] - middle[1]];
-    let largest = way.iter().map(|point| away(point)[0].hypot(away(point)[1])).fold(f64::MIN_POSITIVE, f64::max);
-    Blur::Hand(way.iter().map(|point| away(point).map(|offset| offset * reach / largest)).collect())
-}
-
-/// A kernel that is a disc of this radius in pixels. A pixel at the edge counts in part.
-fn disc(radius: f64) -> Vec<Vec<f32>> {
-    let reach = (radius + 0.5).floor() as i32;
-    let weight = |x: i32, y: i32| (radius + 0.5 - f64::from(x).hypot(f64::from(y))).clamp(0.0, 1.0);
-    let rows = (-reach..=reach).map(|y| (-reach..=reach).map(|x| weight(x, y).max(f64::MIN_POSITIVE)).collect());
-    normalized(rows.collect())
-}
-
-/// A kernel of the points of a way in pixels, each spread over the four pixels around it.
-fn line_of(way: impl Iterator<Item = [f64; 2]> + Clone) -> Vec<Vec<f32>> {
-    let reach = way.clone().flatten().fold(0.0_f64, |reach, offset| reach.max(offset.abs())).ceil() as usize;
-    let mut weights = vec![vec![0.0; 2 * reach + 1]; 2 * reach + 1];
-    for point in way {
-        let [x, y] = point.map(|offset| offset + reach as f64);
-        for (row, weights) in weights.iter_mut().enumerate() {
-            let of_row = (1.0 - (y - row as f64).abs()).max(0.0);
-            for (column, weight) in weights.iter_mut().enumerate() {
-                *weight += of_row * (1.0 - (x - column as f64).abs()).max(0.0);
-            }
-        }
-    }
-    normalized(weights)
-}
-
-fn normalized(weights: Vec<Vec<f64>>) -> Vec<Vec<f32>> {
-    let sum: f64 = weights.iter().flatten().sum();
-    weights.into_iter().map(|row| row.into_iter().map(|weight| (weight / sum) as f32).collect()).collect()
+fn product(a: [[f64; 3]; 3], b: [[f64; 3]; 3]) -> [[f64; 3]; 3] {
+    a.map(|row| [0, 1, 2].map(|column| (0..3).map(|it| row[it] * b[it][column]).sum()))
 }
 
 #[cfg(test)]
@@ -268,6 +237,7 @@ mod tests {
         compression: 0.0,
         block_offset: [3, 5],
         box_offset: BoxOffset { shift: [0.0, 0.0], growth: 0.0 },
+        turn_radians: 0.0,
     };
 
     /// 50 x 30, no symmetry, with an edge at column 20.
@@ -321,15 +291,19 @@ mod tests {
             assert!(step(&soft) < step(&original()) / 2, "{blur:?}");
             assert!((mean(&soft) - mean(&original())).abs() < 1.0, "{blur:?}");
         }
-        // 0.04 of 50 are two pixels: the way along the row mixes columns, and nothing of another row.
-        let kernel = line_of([[-2.0, 0.0], [0.0, 0.0], [1.5, 0.0]].into_iter());
-        assert_eq!(kernel.len(), 5);
-        assert!(
-            kernel.iter().enumerate().all(|(row, weights)| row == 2 || weights.iter().all(|weight| *weight == 0.0))
-        );
-        for (got, expected) in kernel[2].iter().zip([1.0 / 3.0, 0.0, 1.0 / 3.0, 1.0 / 6.0, 1.0 / 6.0]) {
-            assert!((got - expected).abs() < 1e-6, "{kernel:?}");
-        }
+    }
+
+    // The middle of 50 columns is at 24.5. At 0.5 radians, a point 4.5 left of it gets nearer, to 4.5 cos / (1 - 4.5 sin / 150).
+    #[test]
+    fn a_turned_face_is_narrower_and_its_near_side_larger() {
+        let turned = changed(&CameraFaults { turn_radians: 0.5, ..NONE });
+        // The edge at 19.5, with its middle between 40 + y and 160 + y.
+        let row = &turned[15 * 50..16 * 50];
+        let edge = row.iter().position(|pixel| *pixel > 115).unwrap();
+        assert!((20..=21).contains(&edge), "{edge}: {row:?}");
+        // Above the middle of 30 rows, the brightness grows with the row: nearer columns show rows that are nearer to the middle.
+        let mirrored = changed(&CameraFaults { turn_radians: -0.5, ..NONE });
+        assert!(turned[2 * 50 + 6] > mirrored[2 * 50 + 6], "{} {}", turned[2 * 50 + 6], mirrored[2 * 50 + 6]);
     }
 
     #[test]
@@ -376,6 +350,7 @@ mod tests {
             back_light: 0.6,
             smallest_face_px: 24,
             box_offset: 0.2,
+            turn_degrees: 30.0,
         };
         let draw = |index| CameraFaults::draw(&recipe, &mut numbers(3, 0, Purpose::Camera(index)));
         let drawn: Vec<_> = (0..600).filter_map(draw).collect();
@@ -387,6 +362,7 @@ mod tests {
             let BoxOffset { shift: [right, down], growth } = box_offset;
             assert!([right, down, growth].iter().all(|offset| offset.abs() <= 0.2), "{faults:?}");
             assert!(faults.face_px.is_none_or(|face_px| (24.0..=72.0).contains(&face_px)), "{faults:?}");
+            assert!(faults.turn_radians.abs() <= 30.0_f64.to_radians(), "{faults:?}");
             let reach = match &faults.blur {
                 Blur::Lens(radius) => *radius,
                 Blur::Hand(way) => way.iter().map(|[x, y]| x.hypot(*y)).fold(0.0, f64::max),
