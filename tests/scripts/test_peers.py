@@ -203,7 +203,7 @@ def test_a_folder_that_is_none_is_refused(tmp_path, capsys):
 
 
 def test_all_versions_are_pinned():
-    for name in ("requirements", "requirements-mediapipe", "requirements-without-dependencies"):
+    for name in ("requirements", "requirements-mediapipe", "requirements-peers"):
         lines = (ROOT / f"benches/peers/{name}.txt").read_text().splitlines()
         packages = [line for line in lines if line and not line.startswith("#")]
         assert packages and all("==" in line for line in packages)

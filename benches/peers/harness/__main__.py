@@ -31,7 +31,7 @@ class Plan:
         # Of 30 frames per second.
         self.frames = 40 if is_quick else 240
         # For each peer and sequence.
-        self.budget_secs = 0.4 if is_quick else 5
+        self.budget_secs = 0.4 if is_quick else 4
         self.combinations = (
             [(SIZES[0], 1), (SIZES[0], 4), (SIZES[1], 1)] if is_quick else list(itertools.product(SIZES, FACES))
         )
@@ -39,7 +39,7 @@ class Plan:
         self.videos = 1 if is_quick else None
         self.starts = 1 if is_quick else 3
         # For each network: pictures of faces and random ones, passes through each, and the time for each engine.
-        self.pictures, self.runs, self.network_secs = (10, 5, 1) if is_quick else (200, 10, 6)
+        self.pictures, self.runs, self.network_secs = (10, 5, 1) if is_quick else (200, 10, 4)
 
 
 class Bench:
@@ -201,15 +201,24 @@ def commit():
 
 
 def versions():
-    lines = (peers.FOLDER / "requirements.txt").read_text().splitlines()
-    named = [line.split("==")[0] for line in lines if line and not line.startswith("#")]
-    found = {name: metadata.version(name) for name in named}
-    locks = {"rten": peers.FOLDER / "rten/Cargo.lock", "tract-onnx": ROOT / "Cargo.lock"}
-    for crate, lock in locks.items():
-        text = lock.read_text()
-        found[crate] = text.split(f'name = "{crate}"\nversion = "')[1].split('"')[0]
-    mediapipe = (peers.FOLDER / "requirements-mediapipe.txt").read_text().split("mediapipe==")[1]
-    return found | {"mediapipe": mediapipe.split()[0]}
+    found = {name: installed_version(name) for name in (*required("requirements.txt"), *required("requirements-peers.txt"))}
+    found["mediapipe"] = required("requirements-mediapipe.txt")["mediapipe"]
+    for crate, lock in (("rten", peers.FOLDER / "rten/Cargo.lock"), ("tract-onnx", ROOT / "Cargo.lock")):
+        found[crate] = lock.read_text().split(f'name = "{crate}"\nversion = "')[1].split('"')[0]
+    return found
+
+
+def required(file):
+    """The packages of a requirements file and their versions."""
+    lines = [line.split() for line in (peers.FOLDER / file).read_text().splitlines()]
+    return dict(words[0].split("==") for words in lines if words and not words[0].startswith("#"))
+
+
+def installed_version(name):
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def measured(options, folder):
