@@ -6,18 +6,17 @@
 use std::fs;
 use std::io::{BufRead, Write, stdin, stdout};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use clap::{Parser, ValueEnum};
 use cpu_time::ProcessTime;
-use face_attributes::attributes::{BuiltIn, Classifiers, Emotion, Estimate, Gender};
+use face_attributes::attributes::{BuiltIn, Emotion, Estimate, Gender};
 use face_attributes::faces::{BoundingBox, FaceFinder, FaceIds, SearchNetwork};
 use face_attributes::frame::Frame;
 use face_attributes::network::Model;
 use face_attributes::parameters::Parameters;
-use face_attributes::pipeline::{Pipeline, PipelineParameters};
+use face_attributes::pipeline::{Networks, Pipeline, PipelineParameters};
 use face_attributes::runtime::set_opencv_threads;
 use opencv::core::{CV_8UC3, Mat};
 use opencv::prelude::*;
@@ -147,12 +146,12 @@ impl Times {
 
 /// Pipelines of several cameras, which share their networks as in the node.
 fn pipeline(parameters: PipelineParameters) -> anyhow::Result<impl FnMut(&Request) -> anyhow::Result<Value>> {
-    let classifiers = Arc::new(Classifiers::load(&parameters.attributes)?);
+    let networks = Networks::load(&parameters)?;
     let mut cameras: Vec<Pipeline> = Vec::new();
     Ok(move |request: &Request| {
         for camera in cameras.len()..=usize::from(request.camera) {
             let ids = FaceIds::of_camera(u16::try_from(camera)?);
-            cameras.push(Pipeline::with_classifiers(parameters.clone(), classifiers.clone(), ids)?);
+            cameras.push(Pipeline::with_networks(parameters.clone(), &networks, ids)?);
         }
         let camera = &mut cameras[usize::from(request.camera)];
         if request.begins {

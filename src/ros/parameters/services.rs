@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn parameters_are_listed_by_prefix_and_depth() {
         assert_eq!(names(&[], 0).len(), TABLE.len() + 2);
-        let own = ["cameras", "autostart", "image_transport", "max_rate_hz"];
+        let own = ["cameras", "autostart", "image_transport", "max_rate_hz", "max_faces_per_frame"];
         assert_eq!(names(&[], 1), [&own[..], &["use_sim_time", "start_type_description_service"]].concat());
         assert_eq!(names(&[], 2).len(), TABLE.len() + 2);
         let gender = names(&["gender"], 1);
