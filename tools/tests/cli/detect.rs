@@ -15,7 +15,8 @@ fn json_describes_each_picture_on_a_line() {
     assert_eq!((&line["frame"], &line["width"], &line["height"]), (&json!(0), &json!(512), &json!(512)));
 
     let [face] = &line["faces"].as_array().unwrap()[..] else { panic!("{line}") };
-    let expected = ["id", "roi", "seen", "followed_since", "confidence", "landmarks", "emotion", "gender", "raw"];
+    let expected =
+        ["id", "roi", "seen", "followed_since", "confidence", "landmarks", "answered", "emotion", "gender", "raw"];
     assert_eq!(keys(face), expected);
     assert_eq!((&face["seen"], &face["followed_since"]), (&Value::Bool(true), &Value::from(0.0)));
     // Nothing came before that could hold.
