@@ -19,6 +19,7 @@ fn json_describes_each_picture_on_a_line() {
         ["id", "roi", "seen", "followed_since", "confidence", "landmarks", "answered", "emotion", "gender", "raw"];
     assert_eq!(keys(face), expected);
     assert_eq!((&face["seen"], &face["followed_since"]), (&Value::Bool(true), &Value::from(0.0)));
+    assert_eq!(face["answered"], Value::from(0.0));
     // Nothing came before that could hold.
     assert_eq!((&face["raw"]["emotion"], &face["raw"]["gender"]), (&face["emotion"], &face["gender"]));
     assert_eq!(face["id"], "face1");
