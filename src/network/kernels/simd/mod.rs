@@ -11,6 +11,7 @@
 
 /// The tiles of an instruction set, as functions of their own: the compiler takes minutes when all are inlined into one.
 macro_rules! tiles {
+    ($tile:ident; $($pixels:literal)*) => { [$($tile::<$pixels> as TilesFn),*] };
     ($tile:ident, $vectors:literal; $($pixels:literal)*) => { [$($tile::<$pixels, $vectors> as TilesFn),*] };
 }
 mod sets;
@@ -85,6 +86,19 @@ impl Isa {
             #[cfg(target_arch = "aarch64")]
             (Kind::Neon, _) => const { &tiles!(convolve_neon, 1; 1 2 3 4 5 6 7 8 9 10) },
             (Kind::Portable, _) => const { &tiles!(convolve_portable, 1; 1 2 3 4) },
+        }
+    }
+
+    /// For 8 channels, see [`tile::gray_tile`].
+    fn gray_tiles(self) -> &'static [TilesFn] {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => const { &tiles!(gray_avx512; 1 2 3 4 5 6 7 8 9) },
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => const { &tiles!(gray_avx2; 1 2 3 4 5 6 7 8 9) },
+            #[cfg(target_arch = "aarch64")]
+            Kind::Neon => const { &tiles!(gray_neon; 1 2 3 4 5 6 7 8 9) },
+            Kind::Portable => const { &tiles!(gray_portable; 1 2 3 4) },
         }
     }
 
@@ -209,7 +223,9 @@ impl<'a> Row<'a> {
 /// `[rows][runs][run_length][channels]`.
 pub fn convolve(isa: Isa, channels: usize, row: &mut Row) {
     check(row, channels, row.window.rows * row.window.runs * row.window.run_length * channels);
-    run_tiles(isa.convolution_tiles(channels), row);
+    let Window { runs, run_length, .. } = row.window;
+    let is_gray = (runs, run_length, row.src_step, channels) == (1, 3, 1, LANES);
+    run_tiles(if is_gray { isa.gray_tiles() } else { isa.convolution_tiles(channels) }, row);
 }
 
 /// Depthwise convolution of a row: `run_length` is the number of channels, a multiple of 8. The weights are

@@ -5,13 +5,13 @@ use std::arch::aarch64::*;
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 
-use super::tile::{Tile, Vector, convolve_tile, depthwise_tile, max_tile, mean_tile};
+use super::tile::{Tile, Vector, convolve_tile, depthwise_tile, gray_tile, max_tile, mean_tile};
 use super::{Patches, winograd};
 
 /// An instruction set: its vector's functions, and its tiles.
 macro_rules! instruction_set {
     (
-        $vector:ty, $lanes:literal, $rest:ty, $([$feature:literal],)? $convolve:ident, $depthwise:ident, $max:ident,
+        $vector:ty, $lanes:literal, $rest:ty, $([$feature:literal],)? $convolve:ident, $gray:ident, $depthwise:ident, $max:ident,
         $mean:ident, $winograd:ident;
         $splat:expr, $load:expr, $store:expr, $add:expr, $sub:expr, $larger:expr, $smaller:expr, $add_product:expr
     ) => {
@@ -58,6 +58,18 @@ macro_rules! instruction_set {
             unsafe {
                 for number in 0..count {
                     convolve_tile::<$vector, PIXELS, VECTORS>(&tile);
+                    if number + 1 < count {
+                        tile = tile.after(PIXELS);
+                    }
+                }
+            }
+        }
+
+        $(#[target_feature(enable = $feature)])?
+        pub unsafe fn $gray<const PIXELS: usize>(mut tile: Tile, count: usize) {
+            unsafe {
+                for number in 0..count {
+                    gray_tile::<$rest, PIXELS>(&tile);
                     if number + 1 < count {
                         tile = tile.after(PIXELS);
                     }
@@ -144,7 +156,7 @@ macro_rules! lanes {
 }
 
 instruction_set!(
-    Lanes, 8, Lanes, convolve_portable, depthwise_portable, max_portable, mean_portable, winograd_portable;
+    Lanes, 8, Lanes, convolve_portable, gray_portable, depthwise_portable, max_portable, mean_portable, winograd_portable;
     |value| Lanes([value; 8]),
     |from: *const f32| Lanes(from.cast::<[f32; 8]>().read_unaligned()),
     |to: *mut f32, Lanes(value)| to.cast::<[f32; 8]>().write_unaligned(value),
@@ -157,13 +169,13 @@ instruction_set!(
 
 #[cfg(target_arch = "x86_64")]
 instruction_set!(
-    __m256, 8, __m256, ["avx2,fma"], convolve_avx2, depthwise_avx2, max_avx2, mean_avx2, winograd_avx2;
+    __m256, 8, __m256, ["avx2,fma"], convolve_avx2, gray_avx2, depthwise_avx2, max_avx2, mean_avx2, winograd_avx2;
     _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_add_ps, _mm256_sub_ps, _mm256_max_ps, _mm256_min_ps, _mm256_fmadd_ps
 );
 
 #[cfg(target_arch = "x86_64")]
 instruction_set!(
-    __m512, 16, __m256, ["avx2,fma,avx512f"], convolve_avx512, depthwise_avx512, max_avx512, mean_avx512, winograd_avx512;
+    __m512, 16, __m256, ["avx2,fma,avx512f"], convolve_avx512, gray_avx512, depthwise_avx512, max_avx512, mean_avx512, winograd_avx512;
     _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_add_ps, _mm512_sub_ps, _mm512_max_ps, _mm512_min_ps, _mm512_fmadd_ps
 );
 
@@ -174,7 +186,7 @@ pub struct Neon(float32x4_t, float32x4_t);
 
 #[cfg(target_arch = "aarch64")]
 instruction_set!(
-    Neon, 8, Neon, ["neon"], convolve_neon, depthwise_neon, max_neon, mean_neon, winograd_neon;
+    Neon, 8, Neon, ["neon"], convolve_neon, gray_neon, depthwise_neon, max_neon, mean_neon, winograd_neon;
     |value| Neon(vdupq_n_f32(value), vdupq_n_f32(value)),
     |from: *const f32| Neon(vld1q_f32(from), vld1q_f32(from.add(4))),
     |to: *mut f32, Neon(low, high)| {

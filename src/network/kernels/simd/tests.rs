@@ -23,8 +23,9 @@ struct Case {
     adds: bool,
 }
 
-const CASES: [Case; 6] = [
+const CASES: [Case; 7] = [
     Case { pixels: 1, stride: 1, rows: 1, runs: 1, inputs: 3, outputs: 8, adds: false },
+    Case { pixels: 25, stride: 1, rows: 3, runs: 3, inputs: 1, outputs: 8, adds: true },
     Case { pixels: 23, stride: 1, rows: 3, runs: 3, inputs: 5, outputs: 16, adds: true },
     Case { pixels: 10, stride: 2, rows: 3, runs: 3, inputs: 8, outputs: 32, adds: false },
     Case { pixels: 31, stride: 2, rows: 1, runs: 1, inputs: 24, outputs: 24, adds: true },
@@ -77,6 +78,8 @@ fn check_close(isa: Isa, expected: &[f32], got: &[f32], rounding: f32) {
 fn dense_convolutions_are_sums_of_products() {
     for case in CASES {
         let window = case.window(case.inputs);
+        // Pixels of one channel follow each other without a gap.
+        let joined = Window { runs: 1, run_length: case.runs, ..window };
         let src = case.src(window);
         for isa in Isa::available() {
             let mut first = 0;
@@ -102,7 +105,12 @@ fn dense_convolutions_are_sums_of_products() {
                     add: case.adds.then_some(&add),
                     add_step: 50,
                     limits: LIMITS,
-                    ..Row::pool(case.pixels, window, (&src, case.stride * case.inputs), (&mut dst, 50))
+                    ..Row::pool(
+                        case.pixels,
+                        if case.inputs == 1 { joined } else { window },
+                        (&src, case.stride * case.inputs),
+                        (&mut dst, 50),
+                    )
                 };
                 convolve(isa, channels, &mut row);
                 check_close(isa, &expected, &dst, ROUNDING);
@@ -207,7 +215,7 @@ fn winograd_gives_what_a_direct_convolution_gives() {
 /// Without the checks, the tiles would read or write beyond the slices.
 #[test]
 fn slices_that_end_too_early_are_refused() {
-    let case = &CASES[1];
+    let case = &CASES[2];
     let window = case.window(case.inputs);
     let (src, weights, bias) = (case.src(window), numbers(2, 9 * 5 * 8), numbers(3, 8));
     let add = numbers(4, 23 * 8);

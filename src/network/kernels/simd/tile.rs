@@ -95,6 +95,33 @@ pub unsafe fn convolve_tile<V: Vector, const PIXELS: usize, const VECTORS: usize
     }
 }
 
+/// As [`convolve_tile`] for windows that are 3 wide and side by side in a map of one channel: each number is loaded once for all
+/// windows that it is in.
+#[inline(always)]
+pub unsafe fn gray_tile<V: Vector, const PIXELS: usize>(tile: &Tile) {
+    // SAFETY: the caller's, see `TilesFn`.
+    unsafe {
+        let mut sums = [V::load(tile.bias); PIXELS];
+        for row in 0..tile.window.rows {
+            let src = tile.src.add(row * tile.window.row_step);
+            let weights = tile.weights.add(row * 3 * V::LANES);
+            let factors = [V::load(weights), V::load(weights.add(V::LANES)), V::load(weights.add(2 * V::LANES))];
+            let mut values = [V::splat(*src), V::splat(*src.add(1)), V::splat(*src.add(2))];
+            for (pixel, sum) in sums.iter_mut().enumerate() {
+                *sum = sum.add_product(values[0], factors[0]);
+                *sum = sum.add_product(values[1], factors[1]);
+                *sum = sum.add_product(values[2], factors[2]);
+                if pixel + 1 < PIXELS {
+                    values = [values[1], values[2], V::splat(*src.add(pixel + 3))];
+                }
+            }
+        }
+        for (pixel, sum) in sums.iter().enumerate() {
+            finish(tile, pixel, 0, *sum);
+        }
+    }
+}
+
 /// `STRIDE` is the number of pixels from one window to the next where windows are 3 wide: then, the compiler loads pixels once
 /// for all windows that they are in. 0 stands for windows of any width.
 #[inline(always)]
