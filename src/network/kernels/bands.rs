@@ -38,13 +38,16 @@ fn follows(graph: &Graph, node: usize) -> bool {
     let is_added = matches!(&node.op, Op::Convolution(Convolution { add: Some(add), .. }) if *add == map);
     let readers = graph.nodes.iter().filter(|node| node.reads(map)).count();
     let is_only_reader = node.input == map && !is_added && readers == 1 && !graph.outputs.contains(&map);
-    // Patches need their whole window.
-    let is_in_patches = matches!(&node.op, Op::Convolution(convolution)
-        if winograd::suits(convolution, graph.maps[node.input], graph.maps[node.output]));
-    is_only_reader && !is_in_patches && row_window(before).is_some() && row_window(node).is_some()
+    // Patches are computed for the whole map, from the whole map.
+    let is_in_patches = |node: &Node| {
+        matches!(&node.op, Op::Convolution(convolution)
+            if winograd::suits(convolution, graph.maps[node.input], graph.maps[node.output]))
+    };
+    let is_by_rows = |node: &Node| row_window(node).is_some() && !is_in_patches(node);
+    is_only_reader && is_by_rows(before) && is_by_rows(node)
 }
 
-/// The windows of a node that can run row by row.
+/// The windows of a node that can run row by row, where it is not computed in patches.
 fn row_window(node: &Node) -> Option<Window> {
     match &node.op {
         Op::Convolution(Convolution { kind: Kind::Dense | Kind::Depthwise, window, .. }) | Op::MaxPool(window) => {

@@ -11,19 +11,19 @@ use tract_onnx::pb::{
 use super::tests::{check_proto, numbers};
 use super::*;
 
-struct Made {
+pub(super) struct Made {
     graph: GraphProto,
     seed: u64,
 }
 
 impl Made {
-    fn new(input: [usize; 3], outputs: &[&str]) -> Self {
+    pub(super) fn new(input: [usize; 3], outputs: &[&str]) -> Self {
         let mut graph = GraphProto { input: vec![value("image", Some(input))], ..GraphProto::default() };
         graph.output = outputs.iter().map(|name| value(name, None)).collect();
         Self { graph, seed: 1 }
     }
 
-    fn node(&mut self, op: &str, inputs: &[&str], output: &str, attributes: &[(&str, &[i64])]) -> &mut Self {
+    pub(super) fn node(&mut self, op: &str, inputs: &[&str], output: &str, attributes: &[(&str, &[i64])]) -> &mut Self {
         let attribute = attributes.iter().map(|(name, ints)| {
             let mut attribute = AttributeProto { name: (*name).to_owned(), ..AttributeProto::default() };
             match ints {
@@ -49,7 +49,7 @@ impl Made {
         self
     }
 
-    fn weights(&mut self, name: &str, shape: &[usize], range: [f32; 2]) -> &mut Self {
+    pub(super) fn weights(&mut self, name: &str, shape: &[usize], range: [f32; 2]) -> &mut Self {
         self.seed += 1;
         self.graph.initializer.push(TensorProto {
             name: name.to_owned(),
@@ -61,7 +61,12 @@ impl Made {
         self
     }
 
-    fn batch_norm(&mut self, input: &str, output: &str, channels: usize) -> &mut Self {
+    pub(super) fn output(&mut self, name: &str) -> &mut Self {
+        self.graph.output.push(value(name, None));
+        self
+    }
+
+    pub(super) fn batch_norm(&mut self, input: &str, output: &str, channels: usize) -> &mut Self {
         let names = ["scale", "shift", "mean", "variance"].map(|name| format!("{output}.{name}"));
         for (name, range) in names.iter().zip([[0.5, 1.5], [-1.0, 1.0], [-1.0, 1.0], [0.5, 2.0]]) {
             self.weights(name, &[channels], range);
@@ -70,7 +75,7 @@ impl Made {
         self.node("BatchNormalization", &[input, scale, shift, mean, variance], output, &[])
     }
 
-    fn model(&self) -> ModelProto {
+    pub(super) fn model(&self) -> ModelProto {
         ModelProto {
             ir_version: 8,
             opset_import: vec![OperatorSetIdProto { domain: String::new(), version: 13 }],
@@ -178,6 +183,23 @@ fn filters_that_are_0_for_the_range_of_pixels_are_left_out() {
         assert_eq!(graph.maps[1].channels, channels);
         check_proto(&made.model(), [1, 8, 8], range, 3);
     }
+}
+
+#[test]
+fn patches_begin_at_their_own_pads_and_are_no_part_of_a_chain() {
+    let input = [1, 70, 90];
+    let mut made = Made::new(input, &["wide", "last"]);
+    made.weights("first", &[16, 1, 1, 1], [-1.0, 1.0])
+        .node("Conv", &["image", "first"], "1", &[])
+        // Its border is wider than that of the patches.
+        .weights("five", &[8, 16, 5, 5], [-0.1, 0.1])
+        .node("Conv", &["1", "five"], "wide", &[("pads", &[2, 2, 2, 2])])
+        .weights("three", &[64, 16, 3, 3], [-0.1, 0.1])
+        .node("Conv", &["1", "three"], "patches", &[("pads", &[1, 1, 1, 1])])
+        // The map of the patches exceeds the cache.
+        .weights("point", &[8, 64, 1, 1], [-0.1, 0.1])
+        .node("Conv", &["patches", "point"], "last", &[]);
+    check_proto(&made.model(), input, [-1.0, 1.0], 1);
 }
 
 #[test]

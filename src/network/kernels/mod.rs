@@ -11,6 +11,8 @@ mod graph;
 #[cfg(test)]
 mod made_tests;
 mod onnx;
+#[cfg(test)]
+mod random_tests;
 mod rewrite;
 mod run;
 mod simd;

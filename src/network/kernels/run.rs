@@ -92,11 +92,10 @@ pub fn run(step: &Step, task: &Task, arena: &mut Arena) {
                     });
                 }
             }
-            Work::Winograd { channels, weights, bias, limits } => {
-                let [top, left] = [input.border[0], input.border[1]];
+            Work::Winograd { channels, weights, bias, limits, pads } => {
                 let patches = &mut Patches {
                     size: [output.shape.height, output.shape.width],
-                    src: &src[input.window(0, [top, left])..],
+                    src: &src[input.window(0, *pads)..],
                     src_row_step: input.row_step(),
                     src_step: input.step,
                     channels: *channels,

@@ -41,6 +41,8 @@ pub enum Work {
         weights: Vec<f32>,
         bias: Vec<f32>,
         limits: [f32; 2],
+        /// Top and left. The border of the input may be wider, for another step that reads it.
+        pads: [usize; 2],
     },
     MaxPool(Window),
     AveragePool {
@@ -238,9 +240,9 @@ fn cost(op: &Op, input: &Layout, output: &Layout) -> usize {
 
 fn pack_for_winograd(convolution: Convolution, input: &Layout, output: &Layout) -> Work {
     let weights = winograd::pack(&convolution, output.step);
-    let Convolution { mut bias, limits, .. } = convolution;
+    let Convolution { mut bias, limits, window, .. } = convolution;
     bias.resize(output.step, 0.0);
-    Work::Winograd { channels: input.shape.channels, weights, bias, limits }
+    Work::Winograd { channels: input.shape.channels, weights, bias, limits, pads: [window.pads[0], window.pads[1]] }
 }
 
 /// Packs a convolution's weights as its tiles read them.

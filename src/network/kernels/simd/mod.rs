@@ -219,9 +219,10 @@ impl<'a> Row<'a> {
     }
 }
 
-/// Dense convolution of a row: `channels` outputs a pixel, each the sum over the window. The weights are
-/// `[rows][runs][run_length][channels]`.
+/// Dense convolution of a row: `channels` outputs a pixel, as many as [`Isa::tile_channels`] says, each the sum over the window.
+/// The weights are `[rows][runs][run_length][channels]`.
 pub fn convolve(isa: Isa, channels: usize, row: &mut Row) {
+    assert!(channels == isa.tile_channels(channels), "a tile has so many channels");
     check(row, channels, row.window.rows * row.window.runs * row.window.run_length * channels);
     let Window { runs, run_length, .. } = row.window;
     let is_gray = (runs, run_length, row.src_step, channels) == (1, 3, 1, LANES);
