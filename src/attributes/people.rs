@@ -149,9 +149,13 @@ impl<A: Attribute> Known<A> {
     ) -> Option<Estimate<A>> {
         let Moment { time, worth, is_waiting } = now;
         let ClassifierParameters { enabled, time_constant, min_confidence, .. } = *parameters;
-        if !enabled || time_constant <= 0.0 {
+        if !enabled {
+            (self.held, self.last) = (None, None);
+            return None;
+        }
+        if time_constant <= 0.0 {
             self.held = None;
-            return self.keep(now, raw.filter(|_| enabled));
+            return self.keep(now, raw);
         }
         self.last = None;
         let parameters = HoldParameters { time_constant, min_confidence };
@@ -289,6 +293,21 @@ mod tests {
         }
         let later = at(1034, Look::Waiting);
         assert_eq!((later.emotion, later.answered), (None, Some(Duration::from_millis(33))));
+    }
+
+    #[test]
+    fn a_face_that_waits_has_no_answer_where_the_network_is_switched_off_meanwhile() {
+        for time_constant in [0.0, 0.5] {
+            let mut parameters = AttributeParameters::default();
+            parameters.emotion.time_constant = time_constant;
+            let id = FaceIds::of_camera(0).next_id();
+            let mut people = People::default();
+            let answer = Look::Classified { raw: happy(0.9), worth: 1.0 };
+            assert!(people.describe(face(id), Duration::ZERO, answer, &parameters).emotion.is_some());
+            parameters.emotion.enabled = false;
+            let waiting = people.describe(face(id), Duration::from_millis(33), Look::Waiting, &parameters);
+            assert_eq!(waiting.emotion, None);
+        }
     }
 
     #[test]
