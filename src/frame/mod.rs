@@ -208,7 +208,8 @@ impl<'a> Frame<'a> {
         use Encoding::*;
         let code = match self.encoding {
             Bgr8 => return self.with_pixels(|pixels| pixels.copy_to(bgr)),
-            Mono8 | Mono16 => return cvt_color_def(&self.to_gray()?, bgr, imgproc::COLOR_GRAY2BGR),
+            Mono8 => imgproc::COLOR_GRAY2BGR,
+            Mono16 => return cvt_color_def(&self.to_gray()?, bgr, imgproc::COLOR_GRAY2BGR),
             Nv12 | Nv21 => {
                 let code =
                     if self.encoding == Nv12 { imgproc::COLOR_YUV2BGR_NV12 } else { imgproc::COLOR_YUV2BGR_NV21 };
