@@ -203,6 +203,22 @@ fn patches_begin_at_their_own_pads_and_are_no_part_of_a_chain() {
 }
 
 #[test]
+fn a_map_with_another_border_can_be_added_to_a_transposed_convolution() {
+    let input = [1, 20, 26];
+    let mut made = Made::new(input, &["sum", "wide"]);
+    made.weights("first", &[5, 1, 1, 1], [-1.0, 1.0])
+        .node("Conv", &["image", "first"], "fine", &[])
+        .weights("five", &[3, 5, 5, 5], [-0.1, 0.1])
+        .node("Conv", &["fine", "five"], "wide", &[("pads", &[2, 2, 2, 2])])
+        .weights("halve", &[7, 5, 2, 2], [-0.3, 0.3])
+        .node("Conv", &["fine", "halve"], "coarse", &[("strides", &[2, 2])])
+        .weights("up", &[7, 5, 2, 2], [-0.3, 0.3])
+        .node("ConvTranspose", &["coarse", "up"], "large", &[("strides", &[2, 2])])
+        .node("Add", &["large", "fine"], "sum", &[]);
+    check_proto(&made.model(), input, [-1.0, 1.0], 1);
+}
+
+#[test]
 fn a_run_in_parts_gives_what_a_run_at_once_gives() {
     let input = [1, 9, 14];
     let kernels = Arc::new(

@@ -144,6 +144,23 @@ impl Random {
         self.push(&name, outputs, [input.size[0] * block[0], input.size[1] * block[1]]);
     }
 
+    /// Halves a map of even sides, doubles it again, and adds the map.
+    fn pyramid(&mut self, input: &Map) {
+        let (channels, [height, width]) = (input.channels, input.size);
+        if height % 2 + width % 2 > 0 {
+            return;
+        }
+        let [half, name, weights] = [0; 3].map(|_| self.name());
+        let pool: &[(&str, &[i64])] = &[("strides", &[2, 2]), ("kernel_shape", &[2, 2])];
+        let most = (3.0 / channels as f32).sqrt();
+        self.made
+            .node("MaxPool", &[&input.name], &half, pool)
+            .weights(&weights, &[channels, channels, 2, 2], [-most, most])
+            .node("ConvTranspose", &[&half, &weights], &name, &[("strides", &[2, 2])]);
+        self.push(&name, channels, input.size);
+        self.sum(&Map { name, ..input.clone() });
+    }
+
     fn grow(&mut self) {
         // Mostly a chain, sometimes a branch.
         let back = if self.choice.is(0.8) { 1 } else { self.choice.of(&[2, 3]) as usize };
@@ -152,12 +169,13 @@ impl Random {
         if from == 0 {
             return self.convolution(&input, false);
         }
-        match self.choice.of(&[0, 0, 0, 1, 1, 1, 2, 3, 3, 4, 5]) {
+        match self.choice.of(&[0, 0, 0, 1, 1, 1, 2, 3, 3, 4, 5, 6]) {
             0 => self.convolution(&input, false),
             1 => self.convolution(&input, true),
             2 => self.pool(&input),
             3 => self.relu(&input),
             4 => self.sum(&input),
+            5 => self.pyramid(&input),
             _ => self.transposed(&input),
         }
     }
@@ -181,10 +199,10 @@ fn random_networks_agree_with_tract_under_each_instruction_set() {
         for _ in 0..random.choice.of(&[3, 6, 9]) {
             random.grow();
         }
-        let [.., before, last] = &random.maps[..] else { continue };
+        let [_, .., before, last] = &random.maps[..] else { continue };
         let outputs = [(before.name.clone(), "early"), (last.name.clone(), "result")];
         for (name, output) in outputs.iter().skip(usize::from(seed % 3 != 0)) {
-            random.made.node("Sigmoid", &[name], output, &[]).output(output);
+            random.made.node("Identity", &[name], output, &[]).output(output);
         }
         let model = random.made.model();
         // Shown where the test fails.

@@ -12,8 +12,10 @@ pub struct Filters {
     pub channels: usize,
     pub weights: Vec<f32>,
     pub bias: Vec<f32>,
-    /// From where the convolution's rows begin in the output to where those of these channels begin.
-    pub offset: usize,
+    /// The first of the channels.
+    pub first: usize,
+    /// The row and the column in the block that a transposed convolution makes of each pixel.
+    pub position: [usize; 2],
 }
 
 /// Where the rows of a convolution begin in its maps, and the steps from one to the next.
@@ -31,12 +33,21 @@ struct Steps {
     start: usize,
     row: usize,
     pixel: usize,
+    /// The map's own steps, from one row and from one pixel to the next.
+    single: [usize; 2],
 }
 
 impl Steps {
     /// The pixels of a map from a start on, every `strides`th.
     fn of(layout: &Layout, start: usize, strides: [usize; 2]) -> Self {
-        Self { start, row: layout.row_step() * strides[0], pixel: layout.step * strides[1] }
+        let single = [layout.row_step(), layout.step];
+        Self { start, row: single[0] * strides[0], pixel: single[1] * strides[1], single }
+    }
+
+    /// Where the outputs of `filters` begin in a row.
+    fn of_filters(&self, row: usize, filters: &Filters) -> usize {
+        let [down, right] = filters.position;
+        self.start + row * self.row + down * self.single[0] + right * self.single[1] + filters.first
     }
 
     fn is_flat(&self, pixels: usize) -> bool {
@@ -140,19 +151,18 @@ impl Filters {
     ) {
         let Rows { count, pixels, src: from, add: added, dst: to } = rows;
         for row in 0..count {
-            let start = |steps: Steps| steps.start + row * steps.row;
             compute(
                 self.channels,
                 &mut Row {
                     pixels,
                     window,
-                    src: &src[start(from)..],
+                    src: &src[from.start + row * from.row..],
                     src_step: from.pixel,
                     weights: &self.weights,
                     bias: &self.bias,
-                    add: add.zip(added).map(|(add, steps)| &add[start(steps) + self.offset..]),
+                    add: add.zip(added).map(|(add, steps)| &add[steps.of_filters(row, self)..]),
                     add_step: added.map_or(0, |steps| steps.pixel),
-                    dst: &mut dst[start(to) + self.offset..],
+                    dst: &mut dst[to.of_filters(row, self)..],
                     dst_step: to.pixel,
                     limits,
                 },

@@ -267,19 +267,18 @@ fn pack(convolution: &Convolution, isa: Isa, input: &Layout, output: &Layout) ->
                 run_step: step,
                 run_length: step,
             };
-            let filters = vec![Filters { channels: step, weights, bias, offset: 0 }];
+            let filters = vec![Filters { channels: step, weights, bias, first: 0, position: [0; 2] }];
             Work::Convolution { filters, is_depthwise: true, limits, window }
         }
         Kind::Dense => {
             let positions: Vec<_> = (0..height * width).collect();
-            let filters = filters(convolution, isa, output.step, &positions, 0);
+            let filters = filters(convolution, isa, output.step, &positions, [0; 2]);
             let window = dense_window(input, [height, width]);
             Work::Convolution { filters, is_depthwise: false, limits, window }
         }
         Kind::Transposed => {
             let block = |position: usize| {
-                let start = position / width * output.row_step() + position % width * output.step;
-                filters(convolution, isa, output.step, &[position], start)
+                filters(convolution, isa, output.step, &[position], [position / width, position % width])
             };
             let filters = (0..height * width).flat_map(block).collect();
             let window = dense_window(input, [1, 1]);
@@ -299,8 +298,14 @@ fn dense_window(input: &Layout, [rows, columns]: [usize; 2]) -> simd::Window {
 }
 
 /// The filters of a dense convolution in groups of as many output channels as a tile takes, with the weights at some positions of
-/// the kernel.
-fn filters(convolution: &Convolution, isa: Isa, outputs: usize, positions: &[usize], offset: usize) -> Vec<Filters> {
+/// the kernel. `position`: see [`Filters::position`].
+fn filters(
+    convolution: &Convolution,
+    isa: Isa,
+    outputs: usize,
+    positions: &[usize],
+    position: [usize; 2],
+) -> Vec<Filters> {
     let area = convolution.window.kernel.iter().product::<usize>();
     let count = convolution.bias.len();
     let inputs = convolution.weights.len() / (count * area).max(1);
@@ -309,15 +314,15 @@ fn filters(convolution: &Convolution, isa: Isa, outputs: usize, positions: &[usi
     while first < outputs {
         let channels = isa.tile_channels(outputs - first);
         let mut weights = Vec::with_capacity(positions.len() * inputs * channels);
-        for position in positions {
+        for at in positions {
             for input in 0..inputs {
-                let weight = |output: usize| convolution.weights[(output * inputs + input) * area + position];
+                let weight = |output: usize| convolution.weights[(output * inputs + input) * area + at];
                 weights
                     .extend((first..first + channels).map(|output| if output < count { weight(output) } else { 0.0 }));
             }
         }
         let bias = (first..first + channels).map(|output| convolution.bias.get(output).copied().unwrap_or(0.0));
-        filters.push(Filters { channels, weights, bias: bias.collect(), offset: offset + first });
+        filters.push(Filters { channels, weights, bias: bias.collect(), first, position });
         first += channels;
     }
     filters

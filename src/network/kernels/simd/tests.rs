@@ -219,6 +219,13 @@ fn slices_that_end_too_early_are_refused() {
     let window = case.window(case.inputs);
     let (src, weights, bias) = (case.src(window), numbers(2, 9 * 5 * 8), numbers(3, 8));
     let add = numbers(4, 23 * 8);
+    // No tile has so few channels.
+    let compute = || {
+        let mut dst = vec![0.0; 23 * 8];
+        let row = Row::pool(case.pixels, window, (&src, case.inputs), (&mut dst, 8));
+        convolve(Isa::fastest(), 4, &mut Row { weights: &weights[..9 * 5 * 4], bias: &bias[..4], ..row });
+    };
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(compute)).is_err());
     let refuses = |src: &[f32], weights: &[f32], bias: &[f32], add: &[f32], dst_len: usize| {
         let mut dst = vec![0.0; dst_len];
         let row = Row::pool(case.pixels, window, (src, case.inputs), (&mut dst, 8));
