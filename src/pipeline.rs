@@ -26,7 +26,7 @@ pub struct PipelineParameters {
 
 impl Default for PipelineParameters {
     fn default() -> Self {
-        // At 30 Hz, each face of a crowd of 30 has an answer five times a second.
+        // At 30 Hz, a face of a crowd of 30 has an answer five times a second on average.
         Self { faces: FinderParameters::default(), attributes: AttributeParameters::default(), max_faces_per_frame: 5 }
     }
 }
