@@ -14,7 +14,7 @@ pub use input::{MAX_INPUT_SIDE_PX, PixelRange};
 pub(crate) use kernels::{Kernels, Progress};
 pub use metadata::Outputs;
 pub use model::Model;
-pub(crate) use model::{agree, check_outputs, check_shape, noise};
+pub(crate) use model::{agree, can_run, check_outputs, check_shape, noise};
 
 /// Why a file was refused as a network.
 #[derive(Debug, thiserror::Error)]

@@ -137,9 +137,9 @@ impl Model {
         let Some(kernels) = Kernels::translate(&self.proto, [1, height, width], range) else { return Ok(None) };
         let noise = noise(width * height);
         let expected = self.run_in_tract(&noise).map_err(ModelProblem::Trial)?;
-        let mut got = self.run_in_kernels(&kernels, &noise).map_err(ModelProblem::Trial)?;
-        let agrees = agree("the network", &[(&expected, output_of(&mut got))]);
-        Ok(agrees.then_some(kernels))
+        let got = self.run_in_kernels(&kernels, &noise);
+        let agrees = got.map(|mut got| agree("the network", &[(&expected, output_of(&mut got))]));
+        Ok(can_run("the network", agrees).then_some(kernels))
     }
 }
 
@@ -174,6 +174,14 @@ pub(crate) fn agree(network: &str, outputs: &[(&[f32], &[f32])]) -> bool {
             log::warn!("{network} runs in tract's operators: an output of the faster kernels differs by {difference}");
         }
         agrees
+    })
+}
+
+/// Whether a trial of the kernels has shown that they can run a network. Warns where they failed: tract runs it.
+pub(crate) fn can_run(network: &str, agrees: Result<bool, RunError>) -> bool {
+    agrees.unwrap_or_else(|error| {
+        log::warn!("{network} runs in tract's operators: {error}");
+        false
     })
 }
 
@@ -356,6 +364,12 @@ mod tests {
         assert!(!agree("test", &[(&[0.5, 1.0], &[0.5, 1.000_02])]));
         assert!(!agree("test", &[(&[0.5], &[0.5]), (&[0.5, 0.1], &[f32::NAN, 0.1])]));
         assert!(!agree("test", &[(&[0.5, 1.0], &[0.5])]));
+    }
+
+    #[test]
+    fn kernels_that_fail_or_differ_leave_the_network_to_tract() {
+        let failure = RunError::Kernels("a panic".to_owned());
+        assert_eq!([Ok(true), Ok(false), Err(failure)].map(|agrees| can_run("test", agrees)), [true, false, false]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::{OutletId, TypedSimpleState};
 
 use super::decode::{CELL_PX, CHANNELS, Maps};
-use crate::network::{Kernels, ModelProblem, Progress, RunError, agree, check_outputs, check_shape, noise};
+use crate::network::{Kernels, ModelProblem, Progress, RunError, agree, can_run, check_outputs, check_shape, noise};
 use crate::panics::catch_panic;
 
 /// How many plans each user of the network keeps. A plan has a copy of the weights, about 8 MB, which all users share that have
@@ -21,8 +21,9 @@ use crate::panics::catch_panic;
 /// plans are made again.
 const MAX_PLANS: usize = 4;
 
-/// Size of the picture on which a file is tried, in pixels: not square, so that exchanged sides show.
-const TRIAL_SIZE: Size = Size { width: 96, height: 64 };
+/// Size of the picture on which a file is tried, in pixels: not square, so that exchanged sides show, and so large that the
+/// kernels run the first steps band by band.
+const TRIAL_SIZE: Size = Size { width: 192, height: 128 };
 
 /// The network, and its plans for the sizes that this user asked for lately. Clones are other users, which share the network and
 /// all plans that at least one of them keeps.
@@ -61,7 +62,10 @@ impl Plans {
             let in_tract = run(Plan::in_tract(&proto, TRIAL_SIZE)?)?;
             in_tract.read(check_heat).flatten().map_err(ModelProblem::Trial)?;
             let has_kernels = match Plan::in_kernels(&proto, TRIAL_SIZE) {
-                Some(plan) => run(plan)?.agrees_with(&in_tract).map_err(ModelProblem::Trial)?,
+                Some(plan) => can_run(
+                    "the search network",
+                    Arc::new(plan).begin(&picture).and_then(Run::finish).and_then(|run| run.agrees_with(&in_tract)),
+                ),
                 None => false,
             };
             let network = Arc::new(Network { proto, has_kernels, made: Mutex::default() });

@@ -92,6 +92,8 @@ fn the_search_network_agrees_with_tract_under_each_instruction_set() {
     for size in [[3, 64, 96], [3, 160, 128]] {
         check(CENTERFACE, size, [0.0, 255.0], 2);
     }
+    // The picture of a camera's image.
+    check(CENTERFACE, [3, 384, 512], [0.0, 255.0], 1);
 }
 
 #[test]
