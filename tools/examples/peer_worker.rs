@@ -175,7 +175,7 @@ fn pipeline(parameters: PipelineParameters) -> anyhow::Result<impl FnMut(&Reques
 
 fn finder(parameters: PipelineParameters) -> impl FnMut(&Request) -> anyhow::Result<Value> {
     let parameters = parameters.faces;
-    let mut finder = None;
+    let (mut finder, mut gray) = (None, Mat::default());
     move |request| {
         let finder = match &mut finder {
             Some(finder) => finder,
@@ -188,7 +188,8 @@ fn finder(parameters: PipelineParameters) -> impl FnMut(&Request) -> anyhow::Res
         let mut times = Times::default();
         let found = times.measure(|| -> anyhow::Result<_> {
             let frame = Frame::from_bgr(&bgr)?;
-            Ok(finder.find(&frame, &frame.to_gray()?, Duration::from_micros(request.time_us), &parameters)?)
+            frame.write_gray(&mut gray)?;
+            Ok(finder.find(&frame, &gray, Duration::from_micros(request.time_us), &parameters)?)
         })?;
         Ok(times.answer(found.iter().map(|face| json!({ "box": corners(face.roi) })).collect()))
     }

@@ -123,7 +123,7 @@ def cameras_section(cameras, _):
         [
             "## Several cameras\n\n",
             paragraph(
-                """Cameras of 640x480 with one face each, in one process. This project's cameras share the networks that classify, and
+                """Cameras of 640x480 with one face each, in one process. This project's cameras share the networks, and
             each has its own tracker. Times are for one frame of each camera."""
             ),
             table(["cameras", "", *TIMES, "of one core at 30 Hz", "rounds"], rows) + "\n",
