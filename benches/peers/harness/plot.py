@@ -3,7 +3,7 @@
 import matplotlib
 
 matplotlib.use("Agg")
-from matplotlib import pyplot  # noqa: E402
+from matplotlib import pyplot, ticker  # noqa: E402
 
 from .peers import OURS  # noqa: E402
 
@@ -21,7 +21,7 @@ def draw(results, path):
     lines(axes[0, 1], by_size, "megapixels of an image with one face")
     by_cameras = [(entry["cameras"], entry["peers"]) for entry in results["cameras"]]
     lines(axes[1, 0], by_cameras, "cameras of 640x480 with one face each")
-    axes[0, 0].legend(fontsize="small")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize="small")
     bars(axes[1, 1], results["networks"]["networks"])
     machine = results["machine"]
     figure.suptitle(f"CPU time, one thread. {machine['cpu']}, {machine['date']}", fontsize="medium")
@@ -42,6 +42,7 @@ def lines(axes, points, label):
         )
         axes.plot(xs, longest, ":", color=colour)
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
     axes.set_xticks([x for x, _ in points], [f"{x:.2g}" for x, _ in points])
     axes.set_xlabel(label)
     axes.set_ylabel("ms per frame" if "cameras" not in label else "ms per frame of each camera")
