@@ -7,7 +7,7 @@ import pytest
 from conftest import ROOT, write_program
 
 sys.path.insert(0, str(ROOT / "benches/peers"))
-from harness import geometry, report, summary, tables, worker  # noqa: E402
+from harness import geometry, report, sequences, summary, tables, worker  # noqa: E402
 from harness.options import parse  # noqa: E402
 
 
@@ -38,28 +38,52 @@ def test_costs_have_the_figures_of_a_row():
     }
 
 
-def given_frames(turns, frames, secs):
-    given = []
-    for number in range(frames):
-        if turns.is_due(number):
-            given.append(number)
-            turns.spend(secs)
-    return given
+def given_frames(frame_secs, budget_secs):
+    turns = summary.Turns(240, budget_secs)
+    turns.plan(frame_secs)
+    return [number for number in range(240) if turns.is_due(number)]
 
 
-def test_a_slow_peer_gets_frames_of_the_whole_sequence_within_its_time():
-    assert given_frames(summary.Turns(240, 5.0), 240, 0.001) == list(range(240))
-    given = given_frames(summary.Turns(240, 6.0), 240, 0.3)
-    # One every 12 frames, and the first one.
-    assert 20 <= len(given) <= 21
-    assert given[0] == 0 and given[-1] >= 220
-    assert max(after - before for before, after in zip(given, given[1:])) <= 13
+def test_a_slow_peer_gets_every_nth_frame_of_the_whole_sequence():
+    assert given_frames(0.001, 5.0) == list(range(240))
+    # 72 s for all frames, so every twelfth.
+    assert given_frames(0.3, 6.0) == list(range(0, 240, 12))
 
 
 def test_the_slowest_peer_gets_some_frames_all_the_same():
-    given = given_frames(summary.Turns(240, 1.0), 240, 100.0)
-    assert len(given) == summary.Turns.LEAST
-    assert given[-1] >= 200
+    assert len(given_frames(100.0, 1.0)) == summary.Turns.LEAST
+
+
+class FakePeer:
+    """A peer of which every frame takes as long, and which finds no face."""
+
+    worker = None
+
+    def __init__(self, name, wall_ms, follows=False):
+        self.name, self.wall_ms, self.follows = name, wall_ms, follows
+        self.times_us = []
+
+    def ask(self, **request):
+        self.times_us.append(request["time_us"])
+        return {"wall_ms": [self.wall_ms], "cpu_ms": [self.wall_ms], "faces": []}
+
+
+class FakeFrame:
+    shape = (2, 3, 3)
+
+    def tobytes(self):
+        return bytes(18)
+
+
+def test_a_peer_that_follows_faces_gets_every_frame_and_the_first_half_second_is_not_counted(tmp_path):
+    ours, slow = FakePeer("ours", 5.0, follows=True), FakePeer("slow", 300.0)
+    frames = [(FakeFrame(), [(0, 0, 1, 1)])] * 255
+    measured = sequences.measure([ours, slow], frames, 255, 6.0, sequences.FrameFile(tmp_path / "frame"))
+    assert len(ours.times_us) == 255 and measured["ours"]["count"] == 240
+    # Three of the warm-up, and every twelfth after it.
+    assert len(slow.times_us) == 23 and measured["slow"]["count"] == 20
+    assert slow.times_us[3] == 500_000
+    assert measured["slow"]["cpu_p50"] == 300 and measured["slow"]["faces"] == 20 and measured["slow"]["found"] == 0
 
 
 @pytest.mark.parametrize("count", geometry.GRIDS)
@@ -145,6 +169,10 @@ def results():
     }
     return {
         "pipeline": {"sequences": [{"size": [640, 480], "faces": 1, "peers": measured}], "peers": peers},
+        "videos": [
+            {"video": "a", "size": [640, 480], "frames": 10, "peers": {names[0]: figures(4.0), names[1]: figures(20.0)}},
+            {"video": "b", "size": [640, 480], "frames": 10, "peers": {names[0]: figures(8.0), names[1]: figures(40.0)}},
+        ],
         "networks": {"networks": {"emotion": engines}, "checker": {"models/a.onnx": "passed"}},
         "machine": {"date": "2026-01-02", "cpu": "Model X", "cores": 2, "system": "Linux 6", "load": 0.1, "commit": "abc"},
         "versions": {"onnx": "1.2.3"},
@@ -164,7 +192,7 @@ def test_nobody_who_is_missing_is_left_out_of_the_documents():
 def test_the_readme_gets_table_ratio_machine_and_date():
     marks = "<!-- peers: summary --><!-- /peers: summary --> <!-- peers: ratios --><!-- /peers: ratios -->"
     readme = report.fill_readme(marks, results())
-    assert "0.1 of the CPU time of the original logic, ONNX Runtime (5 against 50 ms)" in readme
+    assert "0.1 (5 by 50 ms) of the CPU time of the original logic, ONNX Runtime, on videos 0.2 (6 by 30 ms)" in readme
     assert "failed: no Keras" in readme and "it does not compile" in readme
     assert "Model X" in readme and "2026-01-02" in readme and "docs/peers.png" in readme
     # Another run replaces it.

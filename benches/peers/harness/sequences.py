@@ -1,6 +1,5 @@
 """Frames through several peers, frame by frame in turns."""
 
-import time
 from dataclasses import dataclass, field
 
 from .geometry import FRAMES_PER_SECOND, found
@@ -50,20 +49,21 @@ class FrameFile:
 def measure(peers, frames, count, budget_secs, file, seconds_per_frame=1 / FRAMES_PER_SECOND):
     """Gives `frames` to the peers in turns: each frame is a picture and the boxes of its faces, or `None` where they are unknown.
 
-    A peer that does not follow faces gets as many of the frames as `budget_secs` allow. Returns the summary of each by its name.
+    A peer that does not follow faces gets every n-th frame, as `budget_secs` allow. Returns the summary of each by its name.
     """
     measured = {peer.name: Measured() for peer in peers}
-    warm_up = warm_up_frames(count)
-    turns = {peer.name: Turns(count - warm_up, budget_secs) for peer in peers}
+    schedule = Schedule(peers, count, budget_secs)
     for number, (frame, truth) in enumerate(frames):
         request = file.request(frame, number * seconds_per_frame, begins=number == 0)
         for peer in in_turns(peers, number):
-            if not (peer.follows or number == 0 or is_due(turns[peer.name], number - warm_up)):
+            if not schedule.is_due(peer, number):
                 continue
-            begin = time.perf_counter()
             answer = peer.ask(**request)
-            if answer is not None and number >= warm_up:
-                turns[peer.name].spend(time.perf_counter() - begin)
+            if answer is None:
+                continue
+            if schedule.is_warm_up(number):
+                schedule.warmed_up(peer, sum(answer["wall_ms"]))
+            else:
                 count_answer(measured[peer.name], answer, truth)
     for peer in peers:
         if peer.worker is not None:
@@ -71,13 +71,31 @@ def measure(peers, frames, count, budget_secs, file, seconds_per_frame=1 / FRAME
     return {name: figures.summary() for name, figures in measured.items()}
 
 
-def warm_up_frames(count):
-    return min(WARM_UP_FRAMES, count // 4)
+class Schedule:
+    """Who gets which frame of a sequence of `count` frames."""
 
+    # Frames of the warm-up for peers that do not follow faces. The first one of a new size may take longer.
+    TRIALS = 3
 
-def is_due(turns, number):
-    """Whether a peer gets the frame `number` after the warm-up."""
-    return number >= 0 and turns.is_due(number)
+    def __init__(self, peers, count, budget_secs):
+        self.warm_up = min(WARM_UP_FRAMES, count // 4)
+        self.turns = {peer.name: Turns(count - self.warm_up, budget_secs) for peer in peers}
+        self.trials_ms = {peer.name: [] for peer in peers}
+
+    def is_warm_up(self, number):
+        return number < self.warm_up
+
+    def is_due(self, peer, number):
+        if peer.follows:
+            return True
+        if self.is_warm_up(number):
+            return number < self.TRIALS
+        return self.turns[peer.name].is_due(number - self.warm_up)
+
+    def warmed_up(self, peer, wall_ms):
+        trials = self.trials_ms[peer.name]
+        trials.append(wall_ms)
+        self.turns[peer.name].plan(min(trials) / 1000)
 
 
 def in_turns(peers, number):
@@ -97,27 +115,27 @@ def count_answer(measured, answer, truth):
 def measure_cameras(peers, sequences, count, budget_secs, file):
     """As `measure`, with one sequence per camera. The cost is that of one frame of each camera."""
     costs = {peer.name: Costs() for peer in peers}
-    warm_up = warm_up_frames(count)
-    turns = {peer.name: Turns(count - warm_up, budget_secs) for peer in peers}
+    schedule = Schedule(peers, count, budget_secs)
     for number in range(count):
-        due = {peer.name for peer in peers if peer.follows or number == 0 or is_due(turns[peer.name], number - warm_up)}
-        sums = {name: [0.0, 0.0] for name in due}
+        due = [peer for peer in peers if schedule.is_due(peer, number)]
+        sums = {peer.name: [0.0, 0.0] for peer in due}
         for camera, sequence in enumerate(sequences):
             # Cameras do not look at the same face.
             frame, _ = sequence.frame(number + 31 * camera)
             request = file.request(frame, number / FRAMES_PER_SECOND, begins=number == 0, camera=camera)
-            for peer in peers:
-                if peer.name not in due:
-                    continue
+            for peer in in_turns(due, number):
                 answer = peer.ask(**request)
                 if answer is None:
                     sums.pop(peer.name, None)
-                    due.discard(peer.name)
-                    continue
-                sums[peer.name][0] += answer["wall_ms"][0]
-                sums[peer.name][1] += answer["cpu_ms"][0]
-        if number >= warm_up:
-            for name, (wall_ms, cpu_ms) in sums.items():
-                costs[name].add([wall_ms], [cpu_ms])
-                turns[name].spend(wall_ms / 1000)
+                elif peer.name in sums:
+                    sums[peer.name][0] += answer["wall_ms"][0]
+                    sums[peer.name][1] += answer["cpu_ms"][0]
+        for peer in due:
+            if peer.name not in sums:
+                continue
+            wall_ms, cpu_ms = sums[peer.name]
+            if schedule.is_warm_up(number):
+                schedule.warmed_up(peer, wall_ms)
+            else:
+                costs[peer.name].add([wall_ms], [cpu_ms])
     return {name: cost.summary() for name, cost in costs.items()}

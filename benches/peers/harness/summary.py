@@ -32,21 +32,22 @@ class Costs:
 
 
 class Turns:
-    """Says which frames of a sequence a peer gets, so that a slow one does not take longer than `budget_secs` for all of them.
+    """Says which frames of a sequence a peer gets, so that a slow one takes about `budget_secs` for all of them.
 
-    Its frames are spread over the whole sequence. There are at least `LEAST`, however slow it is.
+    It gets every n-th frame. Were the next frame chosen by the time that is left, frames that cost little would be chosen more
+    often. There are at least `LEAST` frames, however slow it is.
     """
 
     LEAST = 12
 
     def __init__(self, frames, budget_secs):
         self.frames, self.budget_secs = frames, budget_secs
-        self.spent_secs, self.given = 0.0, 0
+        self.step = 1
+
+    def plan(self, frame_secs):
+        """Decides by what a frame of the warm-up took."""
+        wanted = math.ceil(self.frames * frame_secs / self.budget_secs)
+        self.step = max(min(wanted, self.frames // self.LEAST), 1)
 
     def is_due(self, frame_number):
-        least = math.ceil(self.LEAST * (frame_number + 1) / self.frames)
-        return self.given < least or self.spent_secs <= self.budget_secs * frame_number / self.frames
-
-    def spend(self, secs):
-        self.spent_secs += secs
-        self.given += 1
+        return frame_number % self.step == 0
