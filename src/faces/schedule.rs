@@ -12,7 +12,7 @@ use opencv::prelude::*;
 /// Longest time in seconds over which a search is spread. A new face must be reported within half a second.
 const SEARCH_SECS: f64 = 0.15;
 /// Largest number of frames over which a search is spread. At 30 Hz, these fit into [`SEARCH_SECS`].
-const MAX_PARTS: u32 = 4;
+const MAX_PARTS: u32 = 5;
 /// Frames that are at least so far apart, in seconds, are searched at once: the next one comes too late.
 const PAUSE_SECS: f64 = 0.5;
 /// Where a face is missed or the scene has changed, the next search comes after this fraction of the usual interval.
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_glance_comes_first_and_then_searches_in_parts_at_the_rate() {
-        for (rate_hz, parts, frames_between) in [(60.0, 4, 20), (30.0, 4, 10), (15.0, 3, 5), (10.0, 2, 3), (3.0, 1, 1)]
+        for (rate_hz, parts, frames_between) in [(60.0, 5, 20), (30.0, 5, 10), (15.0, 3, 5), (10.0, 2, 3), (3.0, 1, 1)]
         {
             let dues = dues(&mut Schedule::default(), rate_hz, 0..41, |_| scene(20, 60.0));
             assert_eq!(dues[0], Due::Glance);

@@ -328,8 +328,9 @@ fn input_size(picture: Size, longer_side_px: i32) -> Size {
 
 /// Writes the picture in the size of the network's, with rows that lie one behind the other.
 fn scale(bgr: &impl ToInputArray, picture: Size, input: Size, scaled: &mut impl ToOutputArray) -> opencv::Result<()> {
-    let shrinks = picture.width > input.width;
-    let interpolation = if shrinks { imgproc::INTER_AREA } else { imgproc::INTER_LINEAR };
+    // Up to half the size, each pixel of the picture still counts, and OpenCV takes a fifth of the time.
+    let is_far_smaller = picture.width > 2 * input.width;
+    let interpolation = if is_far_smaller { imgproc::INTER_AREA } else { imgproc::INTER_LINEAR };
     resize(bgr, scaled, input, 0.0, 0.0, interpolation)
 }
 

@@ -15,8 +15,8 @@ from .summary import Costs
 from .worker import Worker
 
 REFERENCE = "ONNX Runtime"
-# The size of the network's picture of a 640x480 frame, and of a smaller one.
-SEARCH_SIZES = ((320, 256), (480, 352))
+# Of pictures of a 640x480 frame; the last one is what a camera's image gets.
+SEARCH_SIZES = ((320, 256), (480, 352), (512, 384))
 
 
 @dataclass

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
-use opencv::core::{Size, Vec3b};
+use opencv::core::{Size, Vec3b, VecN};
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::tract_ndarray::Axis;
 use tract_onnx::prelude::*;
@@ -205,8 +205,10 @@ impl Plan {
         let state = match &self.engine {
             Engine::Kernels(kernels) => State::Kernels(kernels.begin(|row, line| {
                 let width = self.size.width as usize;
-                for (rgb, pixel) in line.as_chunks_mut().0.iter_mut().zip(&bgr[row * width..]) {
-                    *rgb = [pixel[2], pixel[1], pixel[0]].map(f32::from);
+                for (rgb, VecN([blue, green, red])) in line.chunks_exact_mut(3).zip(&bgr[row * width..]) {
+                    rgb[0] = f32::from(*red);
+                    rgb[1] = f32::from(*green);
+                    rgb[2] = f32::from(*blue);
                 }
             })),
             Engine::Tract { network, .. } => {
