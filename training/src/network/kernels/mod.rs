@@ -1,12 +1,12 @@
 //! Loops over the pixels of feature maps for the CPU, where burn's own backend is slow or needs several passes.
 //!
-//! Feature maps are slices in NCHW. The expensive loops use the vector instructions of the processor, with one plane or one
-//! channel per task. No sum depends on the scheduling of the tasks, so a training is repeatable.
+//! Feature maps are slices in NCHW. The expensive loops use the vector instructions of the processor, with some
+//! images, a plane or a channel per task. No sum depends on the scheduling of the tasks, so a training is repeatable.
 
 pub mod batch_norm;
 pub mod conv;
-pub mod depthwise;
 pub mod max_pool;
+mod rows;
 
 use face_attributes_training::architecture::Pads;
 use pulp::Arch;
@@ -88,16 +88,5 @@ impl Window {
     /// Number of elements in the window.
     fn taps(self) -> usize {
         self.kernel * self.kernel
-    }
-}
-
-/// Writes a plane of `maps` with zeros around it into `padded`.
-#[inline(always)]
-fn pad(plane: &[f32], maps: Maps, window: Window, padded: &mut Vec<f32>) {
-    let sizes = window.padded(maps);
-    padded.clear();
-    padded.resize(sizes.plane(), 0.0);
-    for (row, source) in plane.chunks_exact(maps.width).enumerate() {
-        padded[(row + window.pads.top) * sizes.width + window.pads.left..][..maps.width].copy_from_slice(source);
     }
 }
