@@ -4,6 +4,7 @@ mod augment;
 mod camera;
 mod cross_validate;
 mod data;
+mod dead_filters;
 mod evaluate;
 mod export;
 mod glasses;

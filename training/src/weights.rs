@@ -63,8 +63,7 @@ impl Weights {
         let conv = last.filter(|node| matches!(node.op, Op::Conv { .. }));
         let conv = conv.with_context(|| format!("{} ends with no convolution to divide", network.name()))?;
         for parameter in conv.parameters() {
-            let tensor = self.0.get_mut(&parameter.name).with_context(|| format!("{} is missing", parameter.name))?;
-            *tensor /= temperature;
+            *self.get_mut(&parameter.name)? /= temperature;
         }
         Ok(self)
     }
@@ -72,6 +71,11 @@ impl Weights {
     /// The tensor of a parameter.
     pub fn get(&self, name: &str) -> anyhow::Result<&ArrayD<f32>> {
         self.0.get(name).with_context(|| format!("{name} is missing"))
+    }
+
+    /// The same, to change its values.
+    pub fn get_mut(&mut self, name: &str) -> anyhow::Result<&mut ArrayD<f32>> {
+        self.0.get_mut(name).with_context(|| format!("{name} is missing"))
     }
 
     /// SHA-256 of all values as little-endian float32, in the order of the parameters' names.

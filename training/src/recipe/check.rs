@@ -26,6 +26,10 @@ impl Recipe {
         for (name, factor) in self.l2_penalty.iter().flatten() {
             in_range(&format!("l2_penalty.{name}"), *factor, 0.0..=1000.0)?;
         }
+        ensure!(
+            self.initial_weights.is_some() || !self.revive_dead_filters,
+            "revive_dead_filters is set, but there are no initial_weights"
+        );
         self.check_data()?;
         self.augmentation.check()?;
         self.distillation.as_ref().map_or(Ok(()), Distillation::check)?;

@@ -28,6 +28,9 @@ pub struct Recipe {
     /// Initial weights: an ONNX file of this project with the same network. Without it, they are random.
     #[serde(default)]
     pub initial_weights: Option<PathBuf>,
+    /// Whether filters of the initial weights that give 0 for every image begin anew, so that they learn too.
+    #[serde(default)]
+    pub revive_dead_filters: bool,
     /// Terms under which the weights may be used; written into the model.
     #[serde(default)]
     pub license: Option<String>,

@@ -17,6 +17,7 @@ use face_attributes_training::architecture::{Architecture, Network, Node, Op, Sh
 use sha2::{Digest, Sha256};
 
 use crate::data::{Dataset, hex};
+use crate::dead_filters;
 use crate::model_file::weights_from_onnx;
 use crate::progress::ProgressOptions;
 use crate::recipe::Recipe;
@@ -85,7 +86,12 @@ fn train<A: Attribute>(
     }
     let learner = match folder.read_checkpoint(&network)? {
         Some(snapshot) => Learner::resume(recipe, &network, snapshot)?,
-        None => Learner::new(recipe, &network, &initial.weights)?,
+        None => {
+            if recipe.revive_dead_filters {
+                println!("{} filters of the initial weights were dead and begin anew", initial.revived_filters);
+            }
+            Learner::new(recipe, &network, &initial.weights)?
+        }
     };
     println!(
         "{}: {} parameters; {} images to train with, {} to validate with",
@@ -146,16 +152,24 @@ struct InitialWeights {
     weights: Weights,
     /// Checksum of their file, `None` where they are random.
     sha256: Option<String>,
+    /// Number of its filters that were dead and begin anew.
+    revived_filters: usize,
 }
 
 impl InitialWeights {
     fn of(recipe: &Recipe, network: &Network) -> anyhow::Result<Self> {
         let Some(path) = &recipe.initial_weights else {
-            return Ok(Self { weights: Weights::random(network, recipe.seed)?, sha256: None });
+            let weights = Weights::random(network, recipe.seed)?;
+            return Ok(Self { weights, sha256: None, revived_filters: 0 });
         };
         let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let weights = weights_from_onnx(&bytes, network).with_context(|| path.display().to_string())?;
-        Ok(Self { weights, sha256: Some(hex(&Sha256::digest(&bytes))) })
+        let mut weights = weights_from_onnx(&bytes, network).with_context(|| path.display().to_string())?;
+        let mut revived_filters = 0;
+        if recipe.revive_dead_filters {
+            let fresh = Weights::random(network, recipe.seed)?;
+            revived_filters = dead_filters::revive(network, &mut weights, &fresh)?;
+        }
+        Ok(Self { weights, sha256: Some(hex(&Sha256::digest(&bytes))), revived_filters })
     }
 }
 
