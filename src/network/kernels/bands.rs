@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use super::arena::{Kept, Layout};
 use super::graph::{Convolution, Graph, Kind, Node, Op, Window};
-use super::winograd;
 
 /// How many bytes the bands of a chain may take: well within the second-level cache of today's processors. Where all maps
 /// between the steps of a chain take less, there are no bands.
@@ -38,16 +37,10 @@ fn follows(graph: &Graph, node: usize) -> bool {
     let is_added = matches!(&node.op, Op::Convolution(Convolution { add: Some(add), .. }) if *add == map);
     let readers = graph.nodes.iter().filter(|node| node.reads(map)).count();
     let is_only_reader = node.input == map && !is_added && readers == 1 && !graph.outputs.contains(&map);
-    // Patches are computed for the whole map, from the whole map.
-    let is_in_patches = |node: &Node| {
-        matches!(&node.op, Op::Convolution(convolution)
-            if winograd::suits(convolution, graph.maps[node.input], graph.maps[node.output]))
-    };
-    let is_by_rows = |node: &Node| row_window(node).is_some() && !is_in_patches(node);
-    is_only_reader && is_by_rows(before) && is_by_rows(node)
+    is_only_reader && row_window(before).is_some() && row_window(node).is_some()
 }
 
-/// The windows of a node that can run row by row, where it is not computed in patches.
+/// The windows of a node that can run row by row. Patches are computed for the whole map, from the whole map.
 fn row_window(node: &Node) -> Option<Window> {
     match &node.op {
         Op::Convolution(Convolution { kind: Kind::Dense | Kind::Depthwise, window, .. }) | Op::MaxPool(window) => {

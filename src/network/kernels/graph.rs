@@ -96,6 +96,8 @@ impl Window {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Dense,
+    /// Dense, computed in patches of the map with fewer multiplications (Winograd). Only a rewrite makes it.
+    Patches,
     /// One filter for each channel.
     Depthwise,
     /// Each pixel becomes a block as large as the kernel; blocks do not overlap.

@@ -61,6 +61,7 @@ impl Kernels {
         let mut graph = graph::read(proto, Shape { height, width, channels })?;
         rewrite::remove_dead_filters(&mut graph, range);
         rewrite::take_means_first(&mut graph);
+        rewrite::compute_in_patches(&mut graph);
         Ok(Self { plan: Plan::new(graph, isa)?, idle: Mutex::default() })
     }
 

@@ -1,6 +1,7 @@
 //! Exact rewrites of a graph: less arithmetic, the same outputs but for rounding.
 
 use super::graph::{Convolution, Graph, Kind, Op, Shape};
+use super::winograd;
 
 /// Removes filters of the first convolution that give 0 for every picture whose pixels are in `range`: `bias` and the largest
 /// products have a sum of at most 0, and a rectifier follows.
@@ -28,6 +29,17 @@ pub fn remove_dead_filters(graph: &mut Graph, range: [f32; 2]) {
                 let area = convolution.window.kernel.iter().product();
                 convolution.weights = live_parts(&convolution.weights, area, &lives);
             }
+        }
+    }
+}
+
+/// Lets the convolutions be computed in patches that are faster so.
+pub fn compute_in_patches(graph: &mut Graph) {
+    for node in &mut graph.nodes {
+        if let Op::Convolution(convolution) = &mut node.op
+            && winograd::suits(convolution, graph.maps[node.input], graph.maps[node.output])
+        {
+            convolution.kind = Kind::Patches;
         }
     }
 }

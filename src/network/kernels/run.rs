@@ -70,7 +70,7 @@ impl Rows {
             Kind::Transposed => {
                 (input.shape.height, input.shape.width, Steps::of(input, input.pixel(0, 0), [1; 2]), kernel)
             }
-            Kind::Dense | Kind::Depthwise => {
+            Kind::Dense | Kind::Patches | Kind::Depthwise => {
                 let start = input.window(first * strides[0], [pads[0], pads[1]]);
                 (rows.len(), output.shape.width, Steps::of(input, start, strides), [1; 2])
             }

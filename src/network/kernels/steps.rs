@@ -91,11 +91,12 @@ impl Plan {
         let steps = graph.nodes.into_iter().map(|Node { op, input, output }| {
             let (input, output) = (layouts[input], layouts[output]);
             let work = match op {
-                Op::Convolution(convolution) if winograd::suits(&convolution, input.shape, output.shape) => {
-                    scratch_len = scratch_len.max(Patches::scratch_len(input.step, output.step));
-                    pack_for_winograd(convolution, &input, &output)
+                Op::Convolution(convolution) => {
+                    if convolution.kind == Kind::Patches {
+                        scratch_len = scratch_len.max(Patches::scratch_len(input.step, output.step));
+                    }
+                    pack(&convolution, isa, &input, &output)
                 }
-                Op::Convolution(convolution) => pack(&convolution, isa, &input, &output),
                 Op::MaxPool(window) => Work::MaxPool(window),
                 Op::AveragePool { window, counts_padding } => Work::AveragePool { window, counts_padding },
                 Op::GlobalMean => Work::GlobalMean,
@@ -169,15 +170,13 @@ fn layouts(graph: &Graph) -> Result<Vec<Layout>, String> {
     let mut layouts: Vec<_> = graph.maps.iter().map(|shape| Layout::whole(*shape, step(shape))).collect();
     layouts[0].step = graph.maps[0].channels;
     for node in &graph.nodes {
-        let is_dense = matches!(&node.op, Op::Convolution(Convolution { kind: Kind::Dense, .. }));
+        let is_dense = matches!(&node.op, Op::Convolution(Convolution { kind: Kind::Dense | Kind::Patches, .. }));
         if node.input == 0 && !is_dense {
             return Err("the picture does not go into dense convolutions".to_owned());
         }
         if let Op::Convolution(Convolution { window, .. }) | Op::TapMeans { window, .. } = &node.op {
             let mut border = window.pads;
-            if let Op::Convolution(convolution) = &node.op
-                && winograd::suits(convolution, graph.maps[node.input], graph.maps[node.output])
-            {
+            if matches!(&node.op, Op::Convolution(Convolution { kind: Kind::Patches, .. })) {
                 let [below, beside] = winograd::overhang(graph.maps[node.output]);
                 border[2] += below;
                 border[3] += beside;
@@ -238,13 +237,6 @@ fn cost(op: &Op, input: &Layout, output: &Layout) -> usize {
     products + (read + written) * MOVE_COST
 }
 
-fn pack_for_winograd(convolution: Convolution, input: &Layout, output: &Layout) -> Work {
-    let weights = winograd::pack(&convolution, output.step);
-    let Convolution { mut bias, limits, window, .. } = convolution;
-    bias.resize(output.step, 0.0);
-    Work::Winograd { channels: input.shape.channels, weights, bias, limits, pads: [window.pads[0], window.pads[1]] }
-}
-
 /// Packs a convolution's weights as its tiles read them.
 fn pack(convolution: &Convolution, isa: Isa, input: &Layout, output: &Layout) -> Work {
     let [height, width] = convolution.window.kernel;
@@ -275,6 +267,13 @@ fn pack(convolution: &Convolution, isa: Isa, input: &Layout, output: &Layout) ->
             let filters = filters(convolution, isa, output.step, &positions, [0; 2]);
             let window = dense_window(input, [height, width]);
             Work::Convolution { filters, is_depthwise: false, limits, window }
+        }
+        Kind::Patches => {
+            let weights = winograd::pack(convolution, output.step);
+            let mut bias = convolution.bias.clone();
+            bias.resize(output.step, 0.0);
+            let [top, left, ..] = convolution.window.pads;
+            Work::Winograd { channels: input.shape.channels, weights, bias, limits, pads: [top, left] }
         }
         Kind::Transposed => {
             let block = |position: usize| {
