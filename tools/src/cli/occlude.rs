@@ -83,7 +83,7 @@ impl Region {
             Self::Eyes => &[Occlusion::Eyes],
             Self::Brows => &[Occlusion::Brows],
             Self::Mouth => &[Occlusion::Mouth],
-            Self::Glasses => &Occlusion::GLASSES,
+            Self::Glasses => Occlusion::GLASSES,
             Self::All => &Occlusion::ALL,
         }
     }

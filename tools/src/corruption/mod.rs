@@ -92,7 +92,7 @@ impl Corruption {
             Self::BoxSize => [0.8, 0.9, 1.1, 1.2].map(Change::BoxSize).to_vec(),
             Self::Tilt => [10.0, 20.0].map(Change::Tilt).to_vec(),
             Self::Turn => [15.0, 30.0].map(Change::Turn).to_vec(),
-            Self::Glasses => Occlusion::GLASSES.map(Change::Glasses).to_vec(),
+            Self::Glasses => Occlusion::GLASSES.iter().copied().map(Change::Glasses).collect(),
         }
     }
 

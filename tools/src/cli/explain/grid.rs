@@ -4,7 +4,6 @@ use std::path::Path;
 
 use anyhow::Context;
 use face_attributes::attributes::BuiltIn;
-use face_attributes::attributes::ClassifierParameters;
 use face_attributes::draw::{Row, Tile, draw_sheet};
 use face_attributes::draw::{display, heat_map, stretched};
 use face_attributes::faces::BoundingBox;
@@ -16,31 +15,16 @@ use opencv::core::{CV_8UC1, Mat, Scalar};
 use opencv::prelude::*;
 
 use super::explanation::{Explained, Explanation};
-use super::{Args, write_picture};
+use super::{Args, Network, write_picture};
 use crate::outcome::Outcome;
 use crate::progress::{print_left_out, progress_bar};
 use crate::selection::spread;
 
-pub fn run<A: BuiltIn>(
-    args: &Args,
-    folder: &Path,
-    parameters: &ClassifierParameters,
-    first: Explanation<A>,
-) -> anyhow::Result<Outcome> {
-    let with_model = |model: &String| ClassifierParameters { model: model.clone(), ..parameters.clone() };
-    let second = args.second.as_ref().map(|model| Explanation::new(args, &with_model(model))).transpose()?;
-    let of_second = args.second.as_ref().map(with_model);
-    let with_facts = [Some(parameters), of_second.as_ref()].into_iter().flatten();
-    let names: Vec<_> = with_facts
-        .map(|parameters| ModelFacts::load::<A>(parameters.model_path()).map(|facts| short_name(&facts)))
-        .collect::<Result<_, _>>()?;
+pub fn run<A: BuiltIn>(args: &Args, folder: &Path, networks: Vec<Network<A>>) -> anyhow::Result<Outcome> {
+    let (names, networks): (Vec<_>, Vec<_>) =
+        networks.into_iter().map(|network| (short_name(&network.facts), network.explanation)).unzip();
     let Dataset { samples: faces, left_out, .. } = class_folders::<A>(folder)?;
-    let mut grid = Grid {
-        args,
-        networks: [Some(first), second].into_iter().flatten().collect(),
-        progress: progress_bar("faces"),
-        failed: false,
-    };
+    let mut grid = Grid { args, networks, progress: progress_bar("faces"), failed: false };
     print_left_out(&grid.progress, &left_out);
     let mut blocks = Vec::new();
     for class in A::CLASSES {

@@ -6,10 +6,9 @@ use std::path::Path;
 use anyhow::Context;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
-use face_attributes::attributes::{BuiltIn, ClassifierParameters};
+use face_attributes::attributes::BuiltIn;
 use face_attributes::faces::BoundingBox;
 use face_attributes_tools::dataset::{Dataset, Format, Picture, class_folders};
-use face_attributes_tools::evaluation::card::ModelFacts;
 use face_attributes_tools::occlusion::figures::Mean;
 use face_attributes_tools::occlusion::mask::{FaceLayout, place_in_crop};
 use face_attributes_tools::saliency_figures::{MAP_PX, Map, Regions, SaliencyFigures, figures, map_of};
@@ -17,8 +16,7 @@ use opencv::core::Size;
 use opencv::prelude::*;
 use serde::Serialize;
 
-use super::Args;
-use super::explanation::Explanation;
+use super::{Args, Network};
 use crate::outcome::Outcome;
 use crate::progress::{print_left_out, progress_bar};
 use crate::selection::spread;
@@ -45,23 +43,12 @@ struct Report {
     failed: u64,
 }
 
-pub fn run<A: BuiltIn>(
-    args: &Args,
-    folder: &Path,
-    parameters: &ClassifierParameters,
-    first: Explanation<A>,
-) -> anyhow::Result<Outcome> {
-    let mut networks = vec![(ModelFacts::load::<A>(parameters.model_path())?.name, first)];
-    if let Some(model) = &args.second {
-        let parameters = ClassifierParameters { model: model.clone(), ..parameters.clone() };
-        let name = ModelFacts::load::<A>(parameters.model_path())?.name;
-        networks.push((name, Explanation::new(args, &parameters)?));
-    }
+pub fn run<A: BuiltIn>(args: &Args, folder: &Path, margin: f64, networks: Vec<Network<A>>) -> anyhow::Result<Outcome> {
     let layout =
         FaceLayout::of(Format::Folders).context("it is not known where eyes and mouths are in class folders")?;
     // The pictures are squares of the detector, and so are the maps.
     let map = Size::new(MAP_PX, MAP_PX);
-    let regions = Regions::new(layout, place_in_crop(map, parameters.margin, map))?;
+    let regions = Regions::new(layout, place_in_crop(map, margin, map))?;
     let (maps, failed) = maps_of(args, &networks, &class_folders::<A>(folder)?);
     let of_networks = networks.into_iter().zip(&maps);
     let report = Report {
@@ -70,7 +57,7 @@ pub fn run<A: BuiltIn>(
         regions: Regions::NAMES,
         areas: regions.areas(),
         networks: of_networks
-            .map(|((network, _), maps)| NetworkReport { network, classes: figures(maps, &regions) })
+            .map(|(network, maps)| NetworkReport { network: network.facts.name, classes: figures(maps, &regions) })
             .collect(),
         failed,
     };
@@ -79,11 +66,7 @@ pub fn run<A: BuiltIn>(
 }
 
 /// By network and class, the maps of the faces, and the number of images that could not be explained.
-fn maps_of<A: BuiltIn>(
-    args: &Args,
-    networks: &[(String, Explanation<A>)],
-    dataset: &Dataset<A>,
-) -> (Vec<MapsByClass>, u64) {
+fn maps_of<A: BuiltIn>(args: &Args, networks: &[Network<A>], dataset: &Dataset<A>) -> (Vec<MapsByClass>, u64) {
     let progress = progress_bar("faces");
     print_left_out(&progress, &dataset.left_out);
     let mut maps: Vec<MapsByClass> = vec![Vec::new(); networks.len()];
@@ -111,15 +94,11 @@ fn maps_of<A: BuiltIn>(
 }
 
 /// What each network's saliency towards the class is.
-fn explained<A: BuiltIn>(
-    networks: &[(String, Explanation<A>)],
-    picture: &Picture,
-    class: A,
-) -> anyhow::Result<Vec<Map>> {
+fn explained<A: BuiltIn>(networks: &[Network<A>], picture: &Picture, class: A) -> anyhow::Result<Vec<Map>> {
     let gray = picture.read_gray()?;
     let whole = BoundingBox::of_image(gray.cols(), gray.rows());
-    let map = |(_, network): &(String, Explanation<A>)| {
-        let saliency = network.explain_class(&gray, whole, class)?.saliency;
+    let map = |network: &Network<A>| {
+        let saliency = network.explanation.explain_class(&gray, whole, class)?.saliency;
         Ok(map_of(&saliency.values, saliency.size)?)
     };
     networks.iter().map(map).collect()

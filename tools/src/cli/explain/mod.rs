@@ -9,10 +9,10 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use face_attributes::attributes::BuiltIn;
-use face_attributes::attributes::{Emotion, Gender};
+use face_attributes::attributes::{BuiltIn, ClassifierParameters, Emotion, Gender};
 use face_attributes::parameters::Parameters;
 use face_attributes::saliency::{Method, Neuron};
+use face_attributes_tools::evaluation::card::ModelFacts;
 use face_attributes_tools::parameters::read_parameters;
 use face_attributes_tools::task::Task;
 
@@ -115,12 +115,27 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
 fn run_task<A: BuiltIn>(args: &Args) -> anyhow::Result<Outcome> {
     let parameters = parameters(args)?;
     let of_task = args.task.parameters(&parameters.pipeline.attributes);
-    let explanation = Explanation::<A>::new(args, of_task)?;
     match (&args.grid, &args.measure) {
-        (Some(folder), _) => grid::run(args, folder, of_task, explanation),
-        (None, Some(folder)) => measure::run(args, folder, of_task, explanation),
-        (None, None) => faces::run(args, &parameters.pipeline.faces, &explanation),
+        (Some(folder), _) => grid::run(args, folder, networks::<A>(args, of_task)?),
+        (None, Some(folder)) => measure::run(args, folder, of_task.margin, networks::<A>(args, of_task)?),
+        (None, None) => faces::run(args, &parameters.pipeline.faces, &Explanation::<A>::new(args, of_task)?),
     }
+}
+
+/// A network, and what its file says of it.
+struct Network<A> {
+    facts: ModelFacts,
+    explanation: Explanation<A>,
+}
+
+/// The network that the parameters name, and the second one where there is one.
+fn networks<A: BuiltIn>(args: &Args, parameters: &ClassifierParameters) -> anyhow::Result<Vec<Network<A>>> {
+    let second = args.second.as_ref().map(|model| ClassifierParameters { model: model.clone(), ..parameters.clone() });
+    let load = |parameters: &ClassifierParameters| {
+        let facts = ModelFacts::load::<A>(parameters.model_path())?;
+        Ok(Network { facts, explanation: Explanation::new(args, parameters)? })
+    };
+    std::iter::once(parameters).chain(&second).map(load).collect()
 }
 
 /// The parameters with the options in place of what the file says.
