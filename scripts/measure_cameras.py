@@ -18,6 +18,8 @@ from face_attributes.msg import FaceAttributesArray
 
 # Time after the first answer of the last camera, until the faces are known and the memory has its size.
 SETTLING_SECS = 5.0
+# Longest time until every camera has an answer.
+START_SECS = 60.0
 CORES = 2
 
 
@@ -70,8 +72,11 @@ def measure(programs, count, options):
     pid = processes[-1].pid
     client = Client(names)
     try:
-        while not all(client.collect(1.0).values()):
+        silent, deadline = set(names), time.monotonic() + START_SECS
+        while silent:
             assert all(process.poll() is None for process in processes), "a program ended by itself"
+            assert time.monotonic() < deadline, f"no answer from {', '.join(sorted(silent))} within {START_SECS:.0f} s"
+            silent -= {name for name, ages in client.collect(1.0).items() if ages}
         client.collect(SETTLING_SECS)
         begin, cpu_begin = time.monotonic(), cpu_secs(pid)
         ages = client.collect(options.secs)

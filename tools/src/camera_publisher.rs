@@ -1,8 +1,7 @@
 //! Publishes images like a camera driver: from a camera, a video file, or a moving picture, alone or with a video beside it.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,7 +10,7 @@ use clap::Parser;
 use face_attributes_tools::moving_picture::MovingPicture;
 use face_attributes_tools::side_by_side::SideBySide;
 use face_attributes_tools::source::{Source, read_bgr};
-use opencv::core::{Mat, Size, Vector};
+use opencv::core::{Mat, Size, Vector, set_num_threads};
 use opencv::imgcodecs::{IMREAD_COLOR, imdecode};
 use opencv::prelude::*;
 use r2r::sensor_msgs::msg::Image;
@@ -22,7 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 /// The default moving picture: NASA's portrait of Eileen Collins, public domain.
 const PORTRAIT: &[u8] = include_bytes!("../../tests/data/astronaut.jpg");
 
-/// The longest time that a stop waits.
+/// The longest time between two looks for a subscriber.
 const MAX_WAIT: Duration = Duration::from_millis(100);
 
 /// Publish images on /camera/image_raw: from a camera, a video file, or a moving picture.
@@ -58,44 +57,47 @@ fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     ensure!((0.1..=1000.0).contains(&args.rate), "--rate takes 0.1 to 1000, got {}", args.rate);
     let period = Duration::from_secs_f64(1.0 / args.rate);
+    // A moving picture needs no second thread, and its threads would take time from the node that is tried with it.
+    set_num_threads(1)?;
     let frames = open(&args)?;
 
     let mut node = Node::create(r2r::Context::create()?, "camera", "")?;
     let images = node.create_publisher::<Image>("/camera/image_raw", QosProfile::sensor_data())?;
     let clock = node.get_ros_clock();
-    let stop = stop_flag()?;
+    let stop = stop_signal()?;
     // A camera does not wait. But a subscriber should get a file from its beginning.
-    while images.get_inter_process_subscription_count()? == 0 && !stop.load(Ordering::Relaxed) {
-        node.spin_once(period.min(MAX_WAIT));
+    while images.get_inter_process_subscription_count()? == 0 {
+        if is_stopped(&stop, period.min(MAX_WAIT)) {
+            return Ok(());
+        }
     }
     let mut due = Instant::now();
     for frame in frames {
-        if stop.load(Ordering::Relaxed) {
-            break;
-        }
         let now = clock.lock().map_err(|_| anyhow::anyhow!("the clock failed"))?.get_now()?;
         images.publish(&image_of(&frame?, now)?)?;
         // A camera slower than the rate sets the pace itself.
         due = (due + period).max(Instant::now());
-        while let Some(left) = due.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
-            node.spin_once(left.min(MAX_WAIT));
-            if stop.load(Ordering::Relaxed) {
-                break;
-            }
+        if is_stopped(&stop, due.saturating_duration_since(Instant::now())) {
+            break;
         }
     }
     Ok(())
 }
 
-/// A flag that SIGINT and SIGTERM set. Only a process that exits normally frees the shared memory of its images.
-fn stop_flag() -> anyhow::Result<Arc<AtomicBool>> {
+/// Whether the program is to stop, or is within `wait`. The node has nothing to spin for, and r2r's `spin_once` of such a node does
+/// not wait.
+fn is_stopped(stop: &Receiver<()>, wait: Duration) -> bool {
+    stop.recv_timeout(wait) != Err(RecvTimeoutError::Timeout)
+}
+
+/// Sends when SIGINT or SIGTERM comes. Only a process that exits normally frees the shared memory of its images.
+fn stop_signal() -> anyhow::Result<Receiver<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let (mut interrupt, mut terminate) = {
         let _guard = runtime.enter();
         (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
     };
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
+    let (sender, stop) = channel();
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         runtime.block_on(async {
             tokio::select! {
@@ -103,7 +105,8 @@ fn stop_flag() -> anyhow::Result<Arc<AtomicBool>> {
                 _ = terminate.recv() => {}
             }
         });
-        flag.store(true, Ordering::Relaxed);
+        // Nobody waits any more where the file has ended.
+        let _ = sender.send(());
     })?;
     Ok(stop)
 }
