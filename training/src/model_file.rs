@@ -1,5 +1,6 @@
 //! A network with its weights, as an ONNX file of this project.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -14,7 +15,7 @@ use tract_onnx::pb::{GraphProto, ModelProto, TensorProto};
 
 use crate::onnx_encoding::encode_model;
 use crate::onnx_export::{ModelCard, onnx_from_network};
-use crate::weights::Weights;
+use crate::weights::{Weights, classifying_convolution};
 
 /// The content of a model file.
 pub struct ModelFile {
@@ -74,10 +75,31 @@ pub fn weights_from_onnx(bytes: &[u8], network: &Network) -> anyhow::Result<Weig
     weights_of_graph(ModelProto::decode(bytes).context("not an ONNX file")?.graph, network)
 }
 
+/// The weights in a model file of `network` as it was trained for another task, and the name of that task. The convolution whose
+/// filters are the classes is that of `fresh`. `None` for a file that names no other task.
+pub fn weights_of_another_task(
+    bytes: &[u8],
+    network: &Network,
+    task: Task,
+    fresh: &Weights,
+) -> anyhow::Result<Option<(Weights, String)>> {
+    let model = ModelProto::decode(bytes).context("not an ONNX file")?;
+    let of_file = model.metadata_props.into_iter().find(|entry| entry.key == "task").map(|entry| entry.value);
+    let Some(of_file) = of_file.filter(|of_file| of_file != task.name()) else { return Ok(None) };
+    let mut tensors = tensors(model.graph)?;
+    for parameter in classifying_convolution(network)?.parameters() {
+        let value = fresh.get(&parameter.name)?.clone();
+        tensors.insert(parameter.name, value);
+    }
+    Ok(Some((Weights::new(network, tensors)?, of_file)))
+}
+
 fn weights_of_graph(graph: Option<GraphProto>, network: &Network) -> anyhow::Result<Weights> {
-    let graph = graph.context("not an ONNX file: no graph")?;
-    let tensors: anyhow::Result<_> = graph.initializer.into_iter().map(named_tensor).collect();
-    Weights::new(network, tensors?)
+    Weights::new(network, tensors(graph)?)
+}
+
+fn tensors(graph: Option<GraphProto>) -> anyhow::Result<BTreeMap<String, ArrayD<f32>>> {
+    graph.context("not an ONNX file: no graph")?.initializer.into_iter().map(named_tensor).collect()
 }
 
 fn take(metadata: &mut Vec<(String, String)>, key: &str) -> anyhow::Result<String> {
@@ -144,5 +166,20 @@ mod tests {
         assert_eq!(read(&|model| model.graph = None), "not an ONNX file: no graph");
         let cut = read(&|model| model.graph.as_mut().unwrap().initializer[0].raw_data.truncate(5));
         assert!(cut.ends_with("is cut off"), "{cut}");
+    }
+    #[test]
+    fn of_a_network_for_another_task_all_but_the_classes_are_taken() {
+        let gender = ModelFile::read(&shipped_model(Task::Gender)).unwrap();
+        let bytes = gender.to_bytes().unwrap();
+        let network = ModelFile::read(&shipped_model(Task::Emotion)).unwrap().network;
+        let fresh = Weights::random(&network, 1).unwrap();
+        let weights = |task| weights_of_another_task(&bytes, &network, task, &fresh).unwrap();
+        let (weights_for_emotion, task) = weights(Task::Emotion).unwrap();
+        assert_eq!(task, "gender");
+        for (name, tensor) in weights_for_emotion.iter() {
+            let source = if name.starts_with("conv_3.") { &fresh } else { &gender.weights };
+            assert_eq!(tensor, source.get(name).unwrap(), "{name}");
+        }
+        assert!(weights(Task::Gender).is_none());
     }
 }

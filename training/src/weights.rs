@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, ensure};
-use face_attributes_training::architecture::{Network, Op};
+use face_attributes_training::architecture::{Network, Node, Op};
 use ndarray::{Array, ArrayD};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -58,11 +58,7 @@ impl Weights {
     /// The weights with which `network` gives `softmax(logits / temperature)` where it gave `softmax(logits)`.
     pub fn with_temperature(mut self, network: &Network, temperature: f32) -> anyhow::Result<Self> {
         ensure!(temperature.is_finite() && temperature > 0.0, "temperature {temperature}, expected more than 0");
-        let scales_nothing = |op| matches!(op, Op::Softmax | Op::GlobalAveragePool | Op::Dropout { .. });
-        let last = network.nodes().iter().rev().find(|node| !scales_nothing(node.op));
-        let conv = last.filter(|node| matches!(node.op, Op::Conv { .. }));
-        let conv = conv.with_context(|| format!("{} ends with no convolution to divide", network.name()))?;
-        for parameter in conv.parameters() {
+        for parameter in classifying_convolution(network)?.parameters() {
             *self.get_mut(&parameter.name)? /= temperature;
         }
         Ok(self)
@@ -91,6 +87,14 @@ impl Weights {
     pub fn iter(&self) -> impl Iterator<Item = (&str, &ArrayD<f32>)> {
         self.0.iter().map(|(name, tensor)| (name.as_str(), tensor))
     }
+}
+
+/// The convolution whose filters are the classes.
+pub fn classifying_convolution(network: &Network) -> anyhow::Result<&Node> {
+    let scales_nothing = |op| matches!(op, Op::Softmax | Op::GlobalAveragePool | Op::Dropout { .. });
+    let last = network.nodes().iter().rev().find(|node| !scales_nothing(node.op));
+    let conv = last.filter(|node| matches!(node.op, Op::Conv { .. }));
+    conv.with_context(|| format!("{} does not end with a convolution", network.name()))
 }
 
 #[cfg(test)]
@@ -174,6 +178,6 @@ mod tests {
         })
         .unwrap();
         let error = Weights::random(&network, 1).unwrap().with_temperature(&network, 2.0).unwrap_err();
-        assert_eq!(error.to_string(), "test ends with no convolution to divide");
+        assert_eq!(error.to_string(), "test does not end with a convolution");
     }
 }

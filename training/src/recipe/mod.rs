@@ -25,7 +25,8 @@ pub struct Recipe {
     /// Side of the square grey input image of the network, in pixels.
     #[serde(default = "defaults::side_px")]
     pub side_px: usize,
-    /// Initial weights: an ONNX file of this project with the same network. Without it, they are random.
+    /// Initial weights: an ONNX file of this project with the same network. Of one that was trained for the other task, the last
+    /// convolution begins anew. Without it, they are random.
     #[serde(default)]
     pub initial_weights: Option<PathBuf>,
     /// Whether filters of the initial weights that give 0 for every image begin anew, so that they learn too.

@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 
 use crate::data::{Dataset, hex};
 use crate::dead_filters;
-use crate::model_file::weights_from_onnx;
+use crate::model_file::{weights_from_onnx, weights_of_another_task};
 use crate::progress::ProgressOptions;
 use crate::recipe::Recipe;
 use crate::weights::Weights;
@@ -87,9 +87,7 @@ fn train<A: Attribute>(
     let learner = match folder.read_checkpoint(&network)? {
         Some(snapshot) => Learner::resume(recipe, &network, snapshot)?,
         None => {
-            if recipe.revive_dead_filters {
-                println!("{} filters of the initial weights were dead and begin anew", initial.revived_filters);
-            }
+            initial.notes.iter().for_each(|note| println!("{note}"));
             Learner::new(recipe, &network, &initial.weights)?
         }
     };
@@ -152,24 +150,31 @@ struct InitialWeights {
     weights: Weights,
     /// Checksum of their file, `None` where they are random.
     sha256: Option<String>,
-    /// Number of its filters that were dead and begin anew.
-    revived_filters: usize,
+    /// What was done with those of the file.
+    notes: Vec<String>,
 }
 
 impl InitialWeights {
     fn of(recipe: &Recipe, network: &Network) -> anyhow::Result<Self> {
+        let fresh = Weights::random(network, recipe.seed)?;
         let Some(path) = &recipe.initial_weights else {
-            let weights = Weights::random(network, recipe.seed)?;
-            return Ok(Self { weights, sha256: None, revived_filters: 0 });
+            return Ok(Self { weights: fresh, sha256: None, notes: Vec::new() });
         };
         let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let mut weights = weights_from_onnx(&bytes, network).with_context(|| path.display().to_string())?;
-        let mut revived_filters = 0;
+        let mut notes = Vec::new();
+        let of_path = || path.display().to_string();
+        let of_another_task = weights_of_another_task(&bytes, network, recipe.task, &fresh).with_context(of_path)?;
+        let mut weights = if let Some((weights, task)) = of_another_task {
+            notes.push(format!("{} is for {task}: the last convolution begins anew", path.display()));
+            weights
+        } else {
+            weights_from_onnx(&bytes, network).with_context(of_path)?
+        };
         if recipe.revive_dead_filters {
-            let fresh = Weights::random(network, recipe.seed)?;
-            revived_filters = dead_filters::revive(network, &mut weights, &fresh)?;
+            let revived = dead_filters::revive(network, &mut weights, &fresh)?;
+            notes.push(format!("{}: {revived} dead filters begin anew", path.display()));
         }
-        Ok(Self { weights, sha256: Some(hex(&Sha256::digest(&bytes))), revived_filters })
+        Ok(Self { weights, sha256: Some(hex(&Sha256::digest(&bytes))), notes })
     }
 }
 
