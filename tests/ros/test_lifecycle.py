@@ -280,17 +280,18 @@ def test_the_cameras_of_a_node_work_side_by_side(start_node, make_client, portra
 
 
 @pytest.mark.parametrize(
-    ("processes", "front_node", "rear_node"),
+    ("arguments", "front_node", "rear_node"),
     [
-        ("one", "/face_attributes/front", "/face_attributes/rear"),
-        ("one_each", "/front/face_attributes", "/rear/face_attributes"),
+        (["processes:=one"], "/face_attributes/front", "/face_attributes/rear"),
+        (["processes:=one_each"], "/front/face_attributes", "/rear/face_attributes"),
+        (["processes:=one_each", "namespace:=robot"], "/robot/front/face_attributes", "/robot/rear/face_attributes"),
     ],
 )
 def test_the_launch_file_of_several_cameras_starts_one_process_or_one_each(
-    start, make_client, portrait, processes, front_node, rear_node
+    start, make_client, portrait, arguments, front_node, rear_node
 ):
     file = ROOT / "launch" / "several_cameras.launch.py"
-    start(ROOT / "scripts" / "launch", file, f"processes:={processes}", "front:=/head/image_raw")
+    start(ROOT / "scripts" / "launch", file, *arguments, "front:=/head/image_raw")
     front = make_client(image_topic="/head/image_raw", node_name=front_node)
     rear = make_client(image_topic="/rear/image", node_name=rear_node)
     for client in (front, rear):
