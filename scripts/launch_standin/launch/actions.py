@@ -4,13 +4,17 @@
 class DeclareLaunchArgument:
     """An argument of the launch file, given as `name:=value`."""
 
-    def __init__(self, name, *, default_value=None, description=""):
+    def __init__(self, name, *, default_value=None, description="", choices=None):
         self.name = name
         self.default_value = default_value
         self.description = description
+        self.choices = choices
 
     def execute(self, context):
-        if self.name in context.launch_configurations:
+        given = context.launch_configurations.get(self.name)
+        if given is not None:
+            if self.choices and given not in self.choices:
+                raise RuntimeError(f"the launch argument '{self.name}' is '{given}', expected {' or '.join(self.choices)}")
             return
         if self.default_value is None:
             raise RuntimeError(f"the launch argument '{self.name}' has no default: give {self.name}:=<value>")

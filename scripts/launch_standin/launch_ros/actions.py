@@ -19,7 +19,6 @@ class Node:
         ros_arguments=(),
         additional_env=None,
         output="screen",
-        condition=None,
     ):
         if output != "screen":
             raise ValueError(f"output '{output}' is not supported, only 'screen'")
@@ -30,11 +29,8 @@ class Node:
         self.remappings = remappings
         self.ros_arguments = ros_arguments
         self.additional_env = additional_env or {}
-        self.condition = condition
 
     def execute(self, context):
-        if self.condition is not None and not self.condition.evaluate(context):
-            return
         text = context.perform_substitution
         package = text(self.package)
         command = [os.path.join(get_package_prefix(package), "lib", package, text(self.executable))]
