@@ -61,7 +61,7 @@ def bars(axes, networks):
         xs = [number + (position - (len(engines) - 1) / 2) * width for number in range(len(networks))]
         axes.bar(xs, heights, width, color=colour, label=engine)
     axes.axhline(1, color="black", linewidth=0.8)
-    axes.set_xticks(range(len(networks)), list(networks), fontsize="small")
+    axes.set_xticks(range(len(networks)), [name.replace(", ", "\n") for name in networks], fontsize="small")
     axes.set_ylabel("one pass, median, by ONNX Runtime's")
     axes.legend(fontsize="x-small", ncols=2)
     axes.grid(alpha=0.3, axis="y")
