@@ -30,7 +30,8 @@ pub struct Recipe {
     #[serde(default)]
     pub initial_weights: Option<PathBuf>,
     /// Whether filters of the initial weights that give 0 for every image begin anew, so that they learn too.
-    #[serde(default)]
+    // Left out where it is not set, so that the recipe of an earlier training keeps its checksum.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub revive_dead_filters: bool,
     /// Terms under which the weights may be used; written into the model.
     #[serde(default)]
