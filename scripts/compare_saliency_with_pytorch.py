@@ -1,6 +1,6 @@
 """Compares guided and plain gradients of `face_attributes explain` with an independent implementation in PyTorch.
 
-Both networks are written here from the paper's tables. Only the weights come from the ONNX files, by name. The pixels are
+The paper's networks are written here from the paper's tables. Only the weights come from the ONNX files, by name. The pixels are
 those that the program reports as the network's input. PyTorch computes in float64.
 
 A gradient is discontinuous where a rectifier's input is 0 or two pixels of a max-pool are equal. Some faces are so near to
@@ -190,7 +190,6 @@ def compare(program, path, faces):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("program", help="the built face_attributes")
-    parser.add_argument("sequential", help="ONNX file of the sequential network, with any weights")
     parser.add_argument("folder", type=Path, help="images of faces")
     parser.add_argument("--faces", type=int, default=20, help="how many, spread evenly over the folder (default: 20)")
     args = parser.parse_args()
@@ -200,7 +199,7 @@ def main():
         parser.error(f"{args.folder}: holds no image")
     count = min(args.faces, len(images))
     faces = [str(images[(2 * n + 1) * len(images) // (2 * count)]) for n in range(count)]
-    models = [ROOT / "models/emotion_mini_xception.onnx", ROOT / "models/gender_mini_xception.onnx", args.sequential]
+    models = [ROOT / f"models/{task}_{network}.onnx" for network in NETWORKS for task in ("emotion", "gender")]
     worst = max(compare(args.program, str(model), faces) for model in models)
     is_close = worst <= MAX_DIFFERENCE
     print(f"{'agreed' if is_close else 'NOT AGREED'}: {worst:.1e} at most, {MAX_DIFFERENCE:.0e} allowed")

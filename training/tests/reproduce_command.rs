@@ -106,6 +106,26 @@ fn killed_at(repository: &Path, step: &str, line: &str) {
 }
 
 #[test]
+fn without_a_gpu_its_networks_are_those_of_the_repository() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = |options: &[&str]| {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("reproduce");
+        let out = folder.path().join("out");
+        let output =
+            Command::new("python3").arg(script).args(["--list", "--out"]).arg(out).args(options).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let [all, without] = [list(&[]), list(&["--without-gpu"])];
+    for step in ["train-on-gpu: ", "export-large-emotion: "] {
+        assert!(all.contains(step) && !without.contains(step), "{all}{without}");
+    }
+    for step in ["train-emotion: ", "card-large-emotion: "] {
+        assert!(all.contains(step) && without.contains(step), "{all}{without}");
+    }
+}
+
+#[test]
 fn killed_in_the_middle_and_started_again_it_ends_the_same() {
     let repository = repository();
     let repository = repository.path();

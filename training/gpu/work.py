@@ -1,0 +1,141 @@
+"""What all trainings share: the recipe, the random numbers, the log, and how a teacher learns and answers."""
+
+import subprocess
+import time
+
+import torch
+import yaml
+from torch.nn import functional
+
+from learn import Learner
+from networks import OnnxNetwork
+from views import Faults, Squares, erased, relit
+
+# Faces that are drawn at a time.
+CHUNK = 512
+# Side of the views, in pixels.
+SIDE_PX = 64
+# Chunks of faces that set the statistics of the batch normalizations at the end.
+CHUNKS_FOR_STATISTICS = 40
+
+
+class Work:
+    def __init__(self, arguments):
+        self.recipe = yaml.safe_load(arguments.recipe.read_text(encoding="utf-8"))
+        self.out, self.trainer, self.root = arguments.out, arguments.trainer, arguments.root
+        self.every, self.speed_up = arguments.every, arguments.speed_up
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.on_gpu = self.device.type == "cuda"
+        torch.manual_seed(self.recipe["seed"])
+        torch.backends.cudnn.benchmark = True
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+        self.random = torch.Generator(self.device)
+        self.random.manual_seed(self.recipe["seed"])
+        self.begun = time.monotonic()
+        self.out.mkdir(parents=True, exist_ok=True)
+
+    def say(self, text):
+        line = f"{time.monotonic() - self.begun:7.1f} s  {text}"
+        print(line, flush=True)
+        with open(self.out / "log.txt", "a", encoding="utf-8") as log:
+            log.write(line + "\n")
+
+    def few(self, pictures):
+        """Every n-th picture, for a try."""
+        return pictures.chosen(torch.arange(len(pictures)) % self.every == 0)
+
+    def learner(self, network, questions, recipe, faces):
+        """A learner for the epochs of the recipe, of so many faces each."""
+        if recipe["batch_size"] > min(faces, CHUNK):
+            raise SystemExit(f"error: batch_size {recipe['batch_size']}: only {min(faces, CHUNK)} faces are drawn at a time")
+        steps = int(recipe["epochs"] / self.speed_up * faces) // recipe["batch_size"]
+        return Learner(network, questions, recipe, max(1, steps))
+
+    def chunks(self, count):
+        """The positions of so many faces, in a random order."""
+        return torch.randperm(count, generator=self.random, device=self.device).split(CHUNK)
+
+    def chunks_for_statistics(self, count):
+        return self.chunks(count)[:CHUNKS_FOR_STATISTICS]
+
+    def untrained(self, task, architecture):
+        """The network with random weights, as the trainer makes it."""
+        path = self.out / f"untrained_{task}_{architecture}.onnx"
+        if not path.exists():
+            options = ["--architecture", architecture, "--task", task, "--seed", str(self.recipe["seed"])]
+            subprocess.run([self.trainer, "export", *options, "--out", path], check=True, stdout=subprocess.DEVNULL)
+        return OnnxNetwork(path).to(self.device)
+
+    def network(self, path):
+        """A network of the repository."""
+        return OnnxNetwork(self.root / path).to(self.device)
+
+    def write(self, network, task, name):
+        recipe = self.recipe[task]
+        source = "trained by training/gpu/train.py"
+        metadata = {"source": source, "training_data": recipe["data"], "license": recipe["license"]}
+        network.write(self.out / f"{task}_{name}.onnx", metadata)
+
+
+def accuracy(probabilities, classes):
+    return (probabilities.argmax(1) == classes).float().mean().item()
+
+
+def one_hot(classes, count, smoothing=0.0):
+    """Target probabilities; `smoothing` is the share that is spread over all classes."""
+    return functional.one_hot(classes, count).float() * (1 - smoothing) + smoothing / count
+
+
+def robots_views(sources, margin):
+    """The views of the robot."""
+    positions = torch.arange(len(sources), device=sources.device).split(CHUNK)
+    return torch.cat([sources.seen(it, Squares.plain(margin, len(it), sources.device), SIDE_PX) for it in positions])
+
+
+def mixed(views, targets, alpha):
+    """Pairs of faces laid over each other, and their targets (mixup, Zhang et al. 2018), with one share for all."""
+    if alpha == 0:
+        return views, targets
+    share = float(torch.distributions.Beta(alpha, alpha).sample())
+    order = torch.randperm(len(views), device=views.device)
+    return views + share * (views[order] - views), targets + share * (targets[order] - targets)
+
+
+def learn_labels(work, network, questions, sources, targets, recipe, name):
+    """A network that learns targets, on views without glasses and faults of a camera."""
+    learner = work.learner(network, questions, recipe, len(sources))
+
+    def view(positions):
+        views = sources.seen(positions, Squares.draw(recipe["augmentation"], len(positions), work.random), SIDE_PX)
+        views = relit(views, recipe["brightness"], recipe["contrast"], work.random)
+        return erased(views, recipe["erased"], work.random)
+
+    while not learner.is_done():
+        for positions in work.chunks(len(sources)):
+            learner.learn(*mixed(view(positions), targets[positions], recipe["mixup"]))
+    learner.finish(view(positions) for positions in work.chunks_for_statistics(len(sources)))
+    work.say(f"{name}: {learner.steps} steps, loss {learner.loss.item():.3f}")
+
+
+class AnsweredViews:
+    """Views of faces and the teachers' answers to each: a square for each view and face, and probabilities."""
+
+    def __init__(self, work, sources, augmentation, views, ask):
+        self.work, self.sources = work, sources
+        self.squares = Squares.draw(augmentation, (views, len(sources)), work.random)
+        self.answers = torch.stack([self._answers(view, ask) for view in range(views)])
+
+    def _answers(self, view, ask):
+        positions = torch.arange(len(self.sources), device=self.work.device).split(CHUNK)
+        return torch.cat([ask(self.sources.seen(it, self.squares.taken(view, it), SIDE_PX)) for it in positions])
+
+    def seen_by_robot(self, positions, recipe):
+        """A random one of the views of each face, as a robot may see it, and the teachers' answers to it."""
+        random, count = self.work.random, len(positions)
+        number = torch.randint(len(self.answers), (count,), generator=random, device=self.work.device)
+        faults = Faults.draw(recipe["camera"], count, random)
+        squares = self.squares.taken(number, positions).with_box_off(*faults.box_offset(random))
+        views = self.sources.seen(positions, squares, SIDE_PX, random, recipe["glasses"], faults.turn)
+        views = relit(views, recipe["brightness"], recipe["contrast"], random)
+        views = faults.seen(views, recipe["camera"]["smallest_face_px"], random)
+        return views, self.answers[number, positions]
