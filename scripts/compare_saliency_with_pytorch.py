@@ -199,7 +199,7 @@ def main():
         parser.error(f"{args.folder}: holds no image")
     count = min(args.faces, len(images))
     faces = [str(images[(2 * n + 1) * len(images) // (2 * count)]) for n in range(count)]
-    models = [ROOT / f"models/{task}_{network}.onnx" for network in NETWORKS for task in ("emotion", "gender")]
+    models = [path for network in NETWORKS for path in sorted(ROOT.glob(f"models/*_{network}.onnx"))]
     worst = max(compare(args.program, str(model), faces) for model in models)
     is_close = worst <= MAX_DIFFERENCE
     print(f"{'agreed' if is_close else 'NOT AGREED'}: {worst:.1e} at most, {MAX_DIFFERENCE:.0e} allowed")

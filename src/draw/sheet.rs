@@ -11,7 +11,7 @@ const GAP_PX: i32 = 4;
 /// Height of the line below each picture, in pixels.
 const CAPTION_PX: i32 = 18;
 /// Width of the column with the rows' names, in pixels.
-const NAME_PX: i32 = 84;
+const NAME_PX: i32 = 150;
 
 const FONT: i32 = imgproc::FONT_HERSHEY_SIMPLEX;
 const FONT_SCALE: f64 = 0.42;
@@ -87,18 +87,18 @@ mod tests {
             Row { name: String::new(), tiles: vec![tile(20.0, "happy 90%"), tile(30.0, "")] },
         ];
         let sheet = draw_sheet(&rows).unwrap();
-        assert_eq!((sheet.cols(), sheet.rows()), (84 + 2 * 136, 2 * 154));
+        assert_eq!((sheet.cols(), sheet.rows()), (NAME_PX + 2 * 136, 2 * 154));
         let gray_at = |x: i32, y: i32| *sheet.at_2d::<Vec3b>(y, x).unwrap();
-        for (x, y, gray) in [(84 + 60, 60, 10), (84 + 60, 154 + 60, 20), (84 + 136 + 60, 154 + 60, 30)] {
+        for (x, y, gray) in [(NAME_PX + 60, 60, 10), (NAME_PX + 60, 154 + 60, 20), (NAME_PX + 196, 154 + 60, 30)] {
             assert_eq!(gray_at(x, y), Vec3b::from([gray; 3]), "at {x},{y}");
         }
-        assert_eq!(gray_at(84 + 136 + 60, 60), Vec3b::from([255; 3]));
+        assert_eq!(gray_at(NAME_PX + 196, 60), Vec3b::from([255; 3]));
         // The caption and the name leave ink below the picture and in the margin.
         let inked = |place: Rect| {
             Mat::roi(&sheet, place).unwrap().try_clone().unwrap().data_bytes().unwrap().iter().any(|byte| *byte < 100)
         };
-        assert!(inked(Rect::new(88, 154 + 132, 128, 18)) && inked(Rect::new(0, 0, 84, 154)));
-        assert!(!inked(Rect::new(88, 132, 128, 18)) && !inked(Rect::new(0, 154, 84, 154)));
+        assert!(inked(Rect::new(NAME_PX + 4, 154 + 132, 128, 18)) && inked(Rect::new(0, 0, NAME_PX, 154)));
+        assert!(!inked(Rect::new(NAME_PX + 4, 132, 128, 18)) && !inked(Rect::new(0, 154, NAME_PX, 154)));
     }
 
     #[test]

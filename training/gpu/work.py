@@ -72,8 +72,9 @@ class Work:
 
     def write(self, network, task, name):
         recipe = self.recipe[task]
+        terms = recipe["students"][name].get("license", recipe["license"])
         source = "trained by training/gpu/train.py"
-        metadata = {"source": source, "training_data": recipe["data"], "license": recipe["license"]}
+        metadata = {"source": source, "training_data": recipe["data"], "license": terms}
         network.write(self.out / f"{task}_{name}.onnx", metadata)
 
 

@@ -117,10 +117,10 @@ fn without_a_gpu_its_networks_are_those_of_the_repository() {
         text(&output.stdout)
     };
     let [all, without] = [list(&[]), list(&["--without-gpu"])];
-    for step in ["train-on-gpu: ", "export-large-emotion: "] {
+    for step in ["train-on-gpu: ", "export-emotion: "] {
         assert!(all.contains(step) && !without.contains(step), "{all}{without}");
     }
-    for step in ["train-emotion: ", "card-large-emotion: "] {
+    for step in ["train-gender: ", "card-emotion: "] {
         assert!(all.contains(step) && without.contains(step), "{all}{without}");
     }
 }

@@ -50,7 +50,7 @@ struct Line {
 
 /// As much of a network's name as a sheet has room for.
 fn short_name(facts: &ModelFacts) -> String {
-    const CHARACTERS: usize = 10;
+    const CHARACTERS: usize = 20;
     let architecture = facts.metadata.iter().find(|(key, _)| key == "architecture").map(|(_, value)| value);
     architecture.unwrap_or(&facts.name).chars().take(CHARACTERS).collect()
 }
