@@ -10,8 +10,8 @@ const PICTURE_PX: i32 = 128;
 const GAP_PX: i32 = 4;
 /// Height of the line below each picture, in pixels.
 const CAPTION_PX: i32 = 18;
-/// Width of the column with the rows' names, in pixels.
-const NAME_PX: i32 = 150;
+/// Least width of the column with the rows' names, in pixels.
+const NAME_PX: i32 = 84;
 
 const FONT: i32 = imgproc::FONT_HERSHEY_SIMPLEX;
 const FONT_SCALE: f64 = 0.42;
@@ -41,16 +41,25 @@ pub struct Row {
 pub fn draw_sheet(rows: &[Row]) -> opencv::Result<Mat> {
     let columns = rows.iter().map(|row| row.tiles.len()).max().unwrap_or(0).max(1) as i32;
     let (tile_width, tile_height) = (PICTURE_PX + 2 * GAP_PX, PICTURE_PX + CAPTION_PX + 2 * GAP_PX);
-    let (height, width) = (tile_height * (rows.len().max(1) as i32), NAME_PX + tile_width * columns);
+    let names_width = names_width(rows)?;
+    let (height, width) = (tile_height * (rows.len().max(1) as i32), names_width + tile_width * columns);
     let mut sheet = Mat::new_rows_cols_with_default(height, width, CV_8UC3, Scalar::all(255.0))?;
     for (row, y) in rows.iter().zip((0..).map(|n| n * tile_height + GAP_PX)) {
         write(&mut sheet, &row.name, Point::new(GAP_PX, y + PICTURE_PX / 2))?;
-        for (tile, x) in row.tiles.iter().zip((0..).map(|n| NAME_PX + n * tile_width + GAP_PX)) {
+        for (tile, x) in row.tiles.iter().zip((0..).map(|n| names_width + n * tile_width + GAP_PX)) {
             paste(&mut sheet, &tile.picture, Point::new(x, y))?;
             write(&mut sheet, &tile.caption, Point::new(x, y + PICTURE_PX + CAPTION_PX - GAP_PX))?;
         }
     }
     Ok(sheet)
+}
+
+/// Width of the column with the rows' names: as much as the longest one needs.
+fn names_width(rows: &[Row]) -> opencv::Result<i32> {
+    rows.iter().try_fold(NAME_PX, |width, row| {
+        let text = imgproc::get_text_size(&row.name, FONT, FONT_SCALE, 1, &mut 0)?;
+        Ok(width.max(text.width + 2 * GAP_PX))
+    })
 }
 
 fn paste(sheet: &mut Mat, picture: &Mat, corner: Point) -> opencv::Result<()> {
@@ -87,18 +96,30 @@ mod tests {
             Row { name: String::new(), tiles: vec![tile(20.0, "happy 90%"), tile(30.0, "")] },
         ];
         let sheet = draw_sheet(&rows).unwrap();
-        assert_eq!((sheet.cols(), sheet.rows()), (NAME_PX + 2 * 136, 2 * 154));
+        assert_eq!((sheet.cols(), sheet.rows()), (84 + 2 * 136, 2 * 154));
         let gray_at = |x: i32, y: i32| *sheet.at_2d::<Vec3b>(y, x).unwrap();
-        for (x, y, gray) in [(NAME_PX + 60, 60, 10), (NAME_PX + 60, 154 + 60, 20), (NAME_PX + 196, 154 + 60, 30)] {
+        for (x, y, gray) in [(84 + 60, 60, 10), (84 + 60, 154 + 60, 20), (84 + 136 + 60, 154 + 60, 30)] {
             assert_eq!(gray_at(x, y), Vec3b::from([gray; 3]), "at {x},{y}");
         }
-        assert_eq!(gray_at(NAME_PX + 196, 60), Vec3b::from([255; 3]));
+        assert_eq!(gray_at(84 + 136 + 60, 60), Vec3b::from([255; 3]));
         // The caption and the name leave ink below the picture and in the margin.
         let inked = |place: Rect| {
             Mat::roi(&sheet, place).unwrap().try_clone().unwrap().data_bytes().unwrap().iter().any(|byte| *byte < 100)
         };
-        assert!(inked(Rect::new(NAME_PX + 4, 154 + 132, 128, 18)) && inked(Rect::new(0, 0, NAME_PX, 154)));
-        assert!(!inked(Rect::new(NAME_PX + 4, 132, 128, 18)) && !inked(Rect::new(0, 154, NAME_PX, 154)));
+        assert!(inked(Rect::new(88, 154 + 132, 128, 18)) && inked(Rect::new(0, 0, 84, 154)));
+        assert!(!inked(Rect::new(88, 132, 128, 18)) && !inked(Rect::new(0, 154, 84, 154)));
+    }
+
+    #[test]
+    fn a_long_name_moves_the_tiles_to_the_right() {
+        let row = |name: &str| [Row { name: name.to_owned(), tiles: vec![tile(10.0, "")] }];
+        let sheet = draw_sheet(&row("sequential_fully_cnn")).unwrap();
+        let names = sheet.cols() - 136;
+        assert!((120..200).contains(&names), "{names}");
+        assert_eq!(*sheet.at_2d::<Vec3b>(60, names + 60).unwrap(), Vec3b::from([10; 3]));
+        // All of the name is left of the tile.
+        let gap = Mat::roi(&sheet, Rect::new(names - 4, 0, 8, 154)).unwrap().try_clone().unwrap();
+        assert!(gap.data_bytes().unwrap().iter().all(|byte| *byte == 255));
     }
 
     #[test]
