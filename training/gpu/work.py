@@ -25,7 +25,6 @@ class Work:
         self.out, self.trainer, self.root = arguments.out, arguments.trainer, arguments.root
         self.every, self.speed_up = arguments.every, arguments.speed_up
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.on_gpu = self.device.type == "cuda"
         torch.manual_seed(self.recipe["seed"])
         torch.backends.cudnn.benchmark = True
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
