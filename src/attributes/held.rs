@@ -35,7 +35,8 @@ const SPREAD_GAIN: f64 = 0.7;
 const SPREAD_SECS: f64 = 1.0;
 /// Largest variance that counts: a change of class is no disturbance.
 const MAX_SPREAD: f64 = 2.0;
-/// A label is left, or is taken after unknown, only where the minimum confidence is passed by so much.
+/// A label is left, or is taken after unknown, only where the minimum confidence is passed by so much, or by half of what lies
+/// between it and 1.
 const CONFIDENCE_HYSTERESIS: f64 = 0.1;
 /// Another class becomes the label only where it is more probable by so much.
 const LABEL_HYSTERESIS: f64 = 0.15;
@@ -243,10 +244,11 @@ fn position_of_largest(values: &[f64]) -> usize {
 fn next_label<A: Attribute>(label: Option<A>, probabilities: &[f64], min_confidence: f64) -> Option<A> {
     let of = |class: A| probabilities.get(class.position()).copied().unwrap_or_default();
     let best = A::CLASSES.iter().copied().max_by(|a, b| of(*a).total_cmp(&of(*b)))?;
+    let hysteresis = CONFIDENCE_HYSTERESIS.min((1.0 - min_confidence) / 2.0);
     let Some(held) = label else {
-        return (of(best) >= (min_confidence + CONFIDENCE_HYSTERESIS).min(1.0)).then_some(best);
+        return (of(best) >= min_confidence + hysteresis).then_some(best);
     };
-    let lowest = min_confidence - CONFIDENCE_HYSTERESIS;
+    let lowest = min_confidence - hysteresis;
     let stays = of(held) >= lowest && of(best) <= of(held) + LABEL_HYSTERESIS;
     (of(best) >= lowest).then_some(if stays { held } else { best })
 }

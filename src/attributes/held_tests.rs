@@ -254,6 +254,27 @@ fn a_wrong_gender_is_corrected_soon_at_first_and_at_last_too() {
     assert_eq!(labels[1800 + 300], Some(Gender::Woman));
 }
 
+#[test]
+fn where_the_minimum_confidence_is_high_a_label_still_needs_no_certainty() {
+    let parameters = HoldParameters { time_constant: 10.0, min_confidence: 0.92 };
+    let answer =
+        |woman: f32| Estimate::<Gender>::from_probabilities(vec![woman, 1.0 - woman], parameters.min_confidence);
+    let mut held = Held::new(Duration::ZERO, &answer(0.7), 1.0);
+    let mut label_after = |frames: std::ops::Range<u32>, woman: f32| {
+        let labels = frames.map(|frame| {
+            let time = Duration::from_millis(33) * frame;
+            held.add(time, &answer(woman), 1.0, parameters);
+            held.estimate(time, parameters).label
+        });
+        labels.last().unwrap()
+    };
+    assert_eq!(label_after(1..30, 0.94), None);
+    // Halfway from the minimum to 1 it is known, and as far below the minimum it is not known any more.
+    assert_eq!(label_after(30..300, 0.975), Some(Gender::Woman));
+    assert_eq!(label_after(300..600, 0.87), Some(Gender::Woman));
+    assert_eq!(label_after(600..1500, 0.85), None);
+}
+
 /// Normally distributed numbers, always the same.
 fn normal() -> impl FnMut() -> f64 {
     let mut state = 1_u64;

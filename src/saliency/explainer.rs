@@ -235,7 +235,7 @@ mod tests {
                 let saliency = Explainer::of_classes(&model, method).unwrap().explain(&face, Neuron::class(1)).unwrap();
                 for (explained, answered) in saliency.probabilities.iter().zip(model.run(&face).unwrap()) {
                     // The same operations on the same numbers; tract may order them differently.
-                    assert!((explained - answered).abs() < 1e-6, "{method:?}: {explained}, {answered}");
+                    assert!((explained - answered).abs() < 5e-6, "{method:?}: {explained}, {answered}");
                 }
             }
         }

@@ -10,9 +10,12 @@ pytest.importorskip("vision_msgs.msg")
 from vision_msgs.msg import Detection2DArray
 
 from conftest import image_message
+from test_parameters import set_parameter
 
 
 def test_a_face_is_a_detection_with_its_attributes(client, portrait):
+    # A doubtful gender is a label here too; unknown attributes are left out.
+    assert set_parameter(client, "gender.min_confidence", 0.3).successful
     messages = []
     topic = f"{client.node_name}/detections"
     client.node.create_subscription(Detection2DArray, topic, messages.append, 10)

@@ -1,10 +1,13 @@
 """Emotion: residual networks learn the labels, small networks their answers."""
 
+import torch
+
+from held_out import is_held_out
 from learn import answers, mean_answers
 from networks import Teacher, revive_dead_filters
-from pictures import EMOTIONS, held_out, read_fer2013
+from pictures import EMOTIONS, read_fer2013
 from views import Sources
-from work import AnsweredViews, accuracy, learn_labels, one_hot, robots_views
+from work import FixedViews, accuracy, learn_labels, one_hot, robots_views, save
 
 CLASSES = len(EMOTIONS)
 # Epochs between two lines of the log.
@@ -16,9 +19,9 @@ class Faces:
 
     def __init__(self, work, folder):
         faces = read_fer2013(folder / "train")
-        is_held_out = held_out(faces.names, 0.0, work.recipe["emotion"]["validation_fraction"])
-        self.learned = Sources(work.few(faces.chosen(~is_held_out)).to(work.device))
-        others = {"held out": faces.chosen(is_held_out), "PublicTest": read_fer2013(folder / "validation")}
+        is_other = torch.tensor(is_held_out(faces.names, 0.0, work.recipe["emotion"]["validation_fraction"]))
+        self.learned = Sources(work.few(faces.chosen(~is_other)).to(work.device))
+        others = {"held out": faces.chosen(is_other), "PublicTest": read_fer2013(folder / "validation")}
         self.others = {name: Sources(pictures.to(work.device)) for name, pictures in others.items()}
         self.views = {name: robots_views(sources, 0.0) for name, sources in self.others.items()}
 
@@ -29,12 +32,19 @@ class Faces:
 
 
 def train_teachers(work, faces):
+    """The teachers. Those of an earlier run are read."""
     recipe = work.recipe["emotion"]["teachers"]
     targets = one_hot(faces.learned.pictures.classes, CLASSES, recipe["label_smoothing"])
     teachers = []
     for number in range(1, recipe["count"] + 1):
         network = Teacher(recipe["width"], CLASSES, recipe["dropout"]).to(work.device)
-        learn_labels(work, network, [CLASSES], faces.learned, targets, recipe, f"emotion teacher {number}")
+        path = work.out / f"emotion_teacher_{number}.pt"
+        if path.exists():
+            network.load_state_dict(torch.load(path, map_location=work.device))
+            network.eval()
+        else:
+            learn_labels(work, network, [CLASSES], faces.learned, targets, recipe, f"emotion teacher {number}")
+            save(network, path)
         teachers.append(network)
         figures = faces.accuracies(lambda images: mean_answers(teachers, images, CLASSES, mirrored=True))
         work.say(f"accuracy of {number} together: {figures}")
@@ -42,13 +52,18 @@ def train_teachers(work, faces):
 
 
 def train_students(work, faces, teachers):
+    """The students, but those that an earlier run wrote."""
     recipe = work.recipe["emotion"]
+    students = {name: it for name, it in recipe["students"].items() if not work.file_of("emotion", name).exists()}
+    if not students:
+        return
     ask = lambda images: mean_answers(teachers, images, CLASSES)
-    views = AnsweredViews(work, faces.learned, recipe["augmentation"], recipe["views"], ask)
+    views = FixedViews(work, faces.learned, recipe["augmentation"], recipe["views"])
+    answers_of_teachers = views.answers(ask)
     work.say(f"the teachers have answered on {recipe['views']} views of each face")
     labels, count = one_hot(faces.learned.pictures.classes, CLASSES), len(faces.learned)
     learners = {}
-    for name, student in recipe["students"].items():
+    for name, student in students.items():
         network = work.untrained("emotion", student["architecture"])
         if "initial_weights" in student:
             network.load_state_dict(work.network(student["initial_weights"]).state_dict())
@@ -59,10 +74,11 @@ def train_students(work, faces, teachers):
     epoch = 0
     while not all(learner.is_done() for learner in learners.values()):
         for chunk, positions in enumerate(work.chunks(count)):
-            images, answer = views.seen_by_robot(positions, recipe)
+            images, numbers = views.seen_by_robot(positions, recipe)
+            answer = answers_of_teachers[numbers, positions]
             targets = labels[positions] + recipe["teachers_weight"] * (answer - labels[positions])
             for name, learner in learners.items():
-                if (chunk + epoch) % recipe["students"][name].get("every", 1) == 0:
+                if (chunk + epoch) % students[name].get("every", 1) == 0:
                     learner.learn(images, targets)
         epoch += 1
         if epoch % EPOCHS_PER_LINE == 0:

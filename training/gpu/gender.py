@@ -1,23 +1,24 @@
 """Apparent gender: teachers learn gender, age and race, small networks their answers."""
 
-import csv
-
 import torch
 
+import cross_validation
+from held_out import is_held_out
 from learn import answers, mean_answers
-from networks import Teacher, revive_dead_filters
-from pictures import GENDERS, held_out, read_utkface
+from networks import OnnxNetwork, Teacher, copy_weights, revive_dead_filters
+from pictures import read_utkface
+from utkface import ADULT_YEARS, GENDERS, OLD_YEARS, RACES
 from views import Sources
-from work import AnsweredViews, learn_labels, one_hot, robots_views
+from work import CHUNK, FixedViews, learn_labels, one_hot, robots_views
 
-CLASSES, RACES = len(GENDERS), 5
-ADULT_YEARS = 18
+CLASSES = len(GENDERS)
 # First years of all groups but the youngest.
 AGE_GROUPS = (13, 20, 30, 40, 50, 60, 70)
-QUESTIONS = [CLASSES, len(AGE_GROUPS) + 1, RACES]
+QUESTIONS = [CLASSES, len(AGE_GROUPS) + 1, len(RACES)]
 # Weights of age and race in the loss, beside 1 for gender.
 AGE_WEIGHT, RACE_WEIGHT = 0.3, 0.2
 LABEL_SMOOTHING = 0.02
+EPOCHS_PER_LINE, EPOCHS_FOR_STATISTICS = 20, 2
 # Pictures of UTKFace are scaled down to this.
 PICTURE_SIDE_PX = 128
 
@@ -27,9 +28,12 @@ def read_people(work, folder):
 
 
 def weights(pictures):
-    """For each picture, the square root of the weight that would make all pairs of race and gender weigh the same."""
-    groups = pictures.races * CLASSES + pictures.classes
-    counts = torch.bincount(groups, minlength=RACES * CLASSES).float()
+    """For each picture, the square root of the weight that would make all groups of race, age and gender weigh the same.
+
+    There are two groups of age: younger than 60 years, and others.
+    """
+    groups = (pictures.races * 2 + (pictures.ages >= OLD_YEARS)) * CLASSES + pictures.classes
+    counts = torch.bincount(groups, minlength=len(RACES) * 2 * CLASSES).float()
     weight = (1 / counts[groups]).sqrt()
     return (weight / weight.mean())[:, None]
 
@@ -39,7 +43,7 @@ def targets_of(pictures, weight):
     questions = [
         one_hot(pictures.classes, CLASSES, LABEL_SMOOTHING) * weight,
         one_hot(ages, len(AGE_GROUPS) + 1) * AGE_WEIGHT,
-        one_hot(pictures.races, RACES) * RACE_WEIGHT,
+        one_hot(pictures.races, len(RACES)) * RACE_WEIGHT,
     ]
     return torch.cat(questions, 1)
 
@@ -47,107 +51,139 @@ def targets_of(pictures, weight):
 class Part:
     """A training without the people in a share of the pictures, on whom its networks are measured."""
 
-    def __init__(self, work, people, faces, emotion_teachers, start, end):
-        self.work, self.recipe, self.faces = work, work.recipe["gender"], faces
-        self.name = f"gender, without {start:g} to {end:g}"
-        is_held_out = held_out(people.names, start, end)
-        self.learned = Sources(people.chosen(~is_held_out).to(work.device))
-        self.others = people.chosen(is_held_out).to(work.device)
-        self.views = robots_views(Sources(self.others), self.recipe["validation_margin"])
-        self.weight = weights(self.learned.pictures)
-        self._train_teachers(emotion_teachers)
+    def __init__(self, work, people, emotion_teachers, start, end):
+        self.work, self.name = work, f"gender, without {start:g} to {end:g}"
+        # On the processor, where batches are put together.
+        self.is_learned = ~torch.tensor(is_held_out(people.names, start, end))
+        self.others = people.chosen(~self.is_learned)
+        self.views = robots_views(Sources(self.others), work.recipe["gender"]["validation_margin"])
+        self.learners = {}
+        self._train_teachers(Sources(people.chosen(self.is_learned)), emotion_teachers)
+
+    def _train_teachers(self, learned, emotion_teachers):
+        recipe, width = self.work.recipe["gender"]["teachers"], self.work.recipe["emotion"]["teachers"]["width"]
+        targets = targets_of(learned.pictures, weights(learned.pictures))
+        self.teachers = []
+        for number in range(recipe["count"]):
+            network = Teacher(width, sum(QUESTIONS), recipe["dropout"]).to(self.work.device)
+            network.trunk.load_state_dict(emotion_teachers[number % len(emotion_teachers)].trunk.state_dict())
+            name = f"{self.name}, teacher {number + 1}"
+            learn_labels(self.work, network, QUESTIONS, learned, targets, recipe, name)
+            self.teachers.append(network)
+        self._say("teachers", mean_answers(self.teachers, self.views, CLASSES, mirrored=True))
 
     def _say(self, who, probabilities):
         is_adult = self.others.ages >= ADULT_YEARS
         right = (probabilities.argmax(1) == self.others.classes)[is_adult]
         self.work.say(f"{self.name}, {who}: {right.float().mean().item():.4f} of {len(right)} adults")
 
-    def _train_teachers(self, emotion_teachers):
-        targets = targets_of(self.learned.pictures, self.weight)
-        self.first = self.work.network(self.recipe["initial_weights"])
-        ask = lambda networks: mean_answers(networks, self.views, CLASSES, mirrored=True)
-        self._say("released network", ask([self.first]))
-        revive_dead_filters(self.first, self.views)
-        gender = targets[:, :CLASSES].contiguous()
-        name = f"{self.name}, first teacher"
-        learn_labels(self.work, self.first, [CLASSES], self.learned, gender, self.recipe["first"], name)
-        self._say("first teacher", ask([self.first]))
-        recipe, width = self.recipe["teachers"], self.work.recipe["emotion"]["teachers"]["width"]
-        others = []
-        for number in range(recipe["count"]):
-            network = Teacher(width, sum(QUESTIONS), recipe["dropout"]).to(self.work.device)
-            network.trunk.load_state_dict(emotion_teachers[number % len(emotion_teachers)].trunk.state_dict())
-            name = f"{self.name}, teacher {number + 2}"
-            learn_labels(self.work, network, QUESTIONS, self.learned, targets, recipe, name)
-            others.append(network)
-        self.teachers = [*others, self.first]
-        self._say("all teachers", ask(self.teachers))
+    def answer(self, of_people, of_crowd):
         ask = lambda images: mean_answers(self.teachers, images, CLASSES)
-        self.of_people = AnsweredViews(self.work, self.learned, self.recipe["augmentation"], self.recipe["views"], ask)
-        crowd = self.work.recipe["emotion"]["augmentation"]
-        self.of_crowd = AnsweredViews(self.work, self.faces, crowd, self.recipe["views_of_fer2013"], ask)
+        self.answers_of_people, self.answers_of_crowd = of_people.answers(ask), of_crowd.answers(ask)
 
-    def student(self, name):
-        """A network that learned the answers, and its own on the people that were held out."""
-        student = self.recipe["students"][name]
+    def add_student(self, name):
+        student = self.work.recipe["gender"]["students"][name]
         network = self.work.untrained("gender", student["architecture"])
-        if student.get("from_first", False):
-            network.load_state_dict(self.first.state_dict())
-        count = len(self.learned)
+        if "initial_weights" in student:
+            copy_weights(self.work.network(student["initial_weights"]), network)
+            revive_dead_filters(network, self.views)
+        if student.get("from_emotion", False):
+            copy_weights(OnnxNetwork(self.work.out / f"emotion_{student['architecture']}.onnx"), network)
         # As many faces of FER-2013 are shown.
-        learner = self.work.learner(network, [CLASSES], student, 2 * count)
-        while not learner.is_done():
-            for positions in self.work.chunks(count):
-                learner.learn(*self._shown(positions))
-        learner.finish(self._shown(positions)[0] for positions in self.work.chunks_for_statistics(count))
+        count = int(self.is_learned.sum()) + len(self.is_learned)
+        self.learners[name] = self.work.learner(network, [CLASSES], student, count)
+
+    def finish(self, name, batches):
+        """The network of a student, and its answers on the people that were held out."""
+        network = self.learners[name].finish(batches)
         probabilities = answers(network, self.views, CLASSES)
         self._say(name, probabilities)
         return network, probabilities
 
-    def _shown(self, positions):
-        """Views of these people and of as many faces of FER-2013, mixed, and their targets."""
-        views, answer = self.of_people.seen_by_robot(positions, self.recipe)
-        labels = one_hot(self.learned.pictures.classes[positions], CLASSES)
-        target = (labels + self.recipe["teachers_weight"] * (answer - labels)) * self.weight[positions]
-        crowd = torch.randint(len(self.faces), (len(positions),), generator=self.work.random, device=self.work.device)
-        crowd_views, crowd_answer = self.of_crowd.seen_by_robot(crowd, self.recipe)
-        order = torch.randperm(2 * len(positions), generator=self.work.random, device=self.work.device)
-        return torch.cat((views, crowd_views))[order], torch.cat((target, crowd_answer))[order]
+
+class Lessons:
+    """Views of people, and of as many faces of FER-2013, from which the students of all parts learn side by side."""
+
+    def __init__(self, work, people, faces, parts):
+        self.work, self.recipe, self.parts = work, work.recipe["gender"], parts
+        self.people_count, self.faces_count = len(people), len(faces)
+        self.labels, self.weights = one_hot(people.classes, CLASSES), weights(people)
+        crowd = work.recipe["emotion"]["augmentation"]
+        self.of_people = FixedViews(work, Sources(people), self.recipe["augmentation"], self.recipe["views"])
+        self.of_crowd = FixedViews(work, faces, crowd, self.recipe["views_of_fer2013"])
+        for part in parts:
+            part.answer(self.of_people, self.of_crowd)
+        work.say("the teachers have answered")
+
+    def train(self):
+        epoch = 0
+        while not all(learner.is_done() for part in self.parts for learner in part.learners.values()):
+            for chunk, shown in enumerate(self._epoch()):
+                for part, (images, targets) in zip(self.parts, shown):
+                    for name, learner in part.learners.items():
+                        if (chunk + epoch) % self.recipe["students"][name].get("every", 1) == 0:
+                            learner.learn(images, targets)
+            epoch += 1
+            if epoch % EPOCHS_PER_LINE == 0:
+                lines = (f"{it.step}/{it.steps} {it.loss.item():.4f}" for it in self.parts[0].learners.values())
+                self.work.say(f"epoch {epoch}: {', '.join(lines)}")
+
+    def views_for_statistics(self, part):
+        """Batches of views that the students of a part may see."""
+        number = self.parts.index(part)
+        for _ in range(EPOCHS_FOR_STATISTICS):
+            batches = [shown[number][0] for shown in self._epoch()]
+            # All of one size, for which the algorithms are chosen once.
+            size = min(CHUNK, max(map(len, batches)))
+            yield from (images[:size] for images in batches if len(images) >= size)
+
+    def _epoch(self):
+        """For all people in a random order, chunk by chunk: for each part, views and targets."""
+        random, device = self.work.random, self.work.device
+        for order in torch.randperm(self.people_count).split(CHUNK):
+            positions = order.to(device)
+            views, numbers = self.of_people.seen_by_robot(positions, self.recipe)
+            crowd = torch.randint(self.faces_count, (len(order),), generator=random, device=device)
+            crowd_views, crowd_numbers = self.of_crowd.seen_by_robot(crowd, self.recipe)
+            views, labels, weight = torch.cat((views, crowd_views)), self.labels[positions], self.weights[positions]
+            shown = []
+            for part in self.parts:
+                answer = part.answers_of_people[numbers, positions]
+                target = (labels + self.recipe["teachers_weight"] * (answer - labels)) * weight
+                targets = torch.cat((target, part.answers_of_crowd[crowd_numbers, crowd]))
+                mine = torch.cat((part.is_learned[order], torch.ones(len(order), dtype=torch.bool))).nonzero()[:, 0]
+                mine = mine[torch.randperm(len(mine))].to(device)
+                shown.append((views[mine], targets[mine]))
+            yield shown
 
 
 def train(work, people, faces, emotion_teachers):
-    """The networks, each learned from all people but those that are held out."""
-    recipe = work.recipe["gender"]
-    part = Part(work, people, faces, emotion_teachers, 0.0, recipe["validation_fraction"])
-    for name in recipe["students"]:
-        network, _ = part.student(name)
+    """Trains the networks on all people but those that are held out, and measures the recipe by cross-validation.
+
+    In the cross-validation each person is classified by a network that did not learn from this picture. Does nothing where an
+    earlier run wrote the networks.
+    """
+    recipe, people = work.recipe["gender"], people.to(work.device)
+    if all(work.file_of("gender", name).exists() for name in recipe["students"]):
+        return
+    count = recipe["cross_validation_parts"]
+    shares = [(0.0, recipe["validation_fraction"]), *((number / count, (number + 1) / count) for number in range(count))]
+    main, *others = parts = [Part(work, people, emotion_teachers, *share) for share in shares]
+    for name, student in recipe["students"].items():
+        for part in parts if student.get("is_cross_validated", False) else [main]:
+            part.add_student(name)
+    lessons = Lessons(work, people, faces, parts)
+    lessons.train()
+    answered = {}
+    for part in others:
+        for name in part.learners:
+            _, probabilities = part.finish(name, lessons.views_for_statistics(part))
+            answers_of_part = zip(part.others.names, probabilities[:, GENDERS.index("man")].tolist())
+            answered.setdefault(name, []).extend(cross_validation.Answer(*it) for it in answers_of_part)
+    for name, its_answers in answered.items():
+        cross_validation.write(work.out / f"gender_{name}_cross_validation.csv", its_answers)
+        for line in cross_validation.report(its_answers, recipe["validation_fraction"], recipe["min_confidence"]):
+            work.say(f"cross-validation of {name}, {line}")
+    for name in main.learners:
+        network, _ = main.finish(name, lessons.views_for_statistics(main))
         work.write(network, "gender", name)
-
-
-def cross_validate(work, people, faces, emotion_teachers, name="mini_xception"):
-    """Measures the recipe on all people, each classified by a network that did not learn from this picture."""
-    parts, rows = work.recipe["gender"]["cross_validation_parts"], []
-    for number in range(parts):
-        part = Part(work, people, faces, emotion_teachers, number / parts, (number + 1) / parts)
-        _, probabilities = part.student(name)
-        them = part.others
-        columns = them.names, them.classes.tolist(), them.ages.tolist(), them.races.tolist(), probabilities.tolist()
-        rows += [(file, GENDERS[it], age, race, *answer) for file, it, age, race, answer in zip(*columns)]
-    with open(work.out / f"gender_{name}_cross_validation.csv", "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(("file", "gender", "age", "race", *GENDERS))
-        writer.writerows(rows)
-    report(work, rows)
-
-
-def report(work, rows):
-    """Accuracy on the adults: of all, by age, and by gender and race."""
-    adults = [row for row in rows if row[2] >= ADULT_YEARS]
-    groups = {"adults": adults, "60 years and more": [row for row in adults if row[2] >= 60]}
-    for race, race_name in enumerate(("White", "Black", "Asian", "Indian", "other")):
-        for gender in GENDERS:
-            groups[f"{race_name} {gender}"] = [row for row in adults if (row[1], row[3]) == (gender, race)]
-    for name, members in groups.items():
-        right = sum(GENDERS[row[5] > row[4]] == row[1] for row in members)
-        share = f"{right / len(members):.4f}" if members else "none"
-        work.say(f"cross-validation, {name}: {share} of {len(members)}")

@@ -106,6 +106,15 @@ class OnnxNetwork(nn.Module):
         return None
 
 
+def copy_weights(source, target):
+    """Copies those that have the same shape; the last convolution's differ where the tasks have other numbers of classes."""
+    weights, others = source.state_dict(), target.state_dict()
+    same = {name: weight for name, weight in weights.items() if name in others and others[name].shape == weight.shape}
+    if not same:
+        raise SystemExit("error: initial_weights: a network of another architecture")
+    target.load_state_dict(same, strict=False)
+
+
 class Pad(nn.Module):
     """Pads by ONNX' top, left, bottom, right."""
 

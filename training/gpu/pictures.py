@@ -1,7 +1,5 @@
 """The pictures of a training: all of a data set in one tensor, so that a GPU holds them."""
 
-import hashlib
-import pathlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -9,8 +7,9 @@ import cv2
 import numpy
 import torch
 
+from utkface import person_of
+
 EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
-GENDERS = ("woman", "man")
 
 
 @dataclass
@@ -57,17 +56,6 @@ class Pictures:
         return Pictures(self.names, pixels, classes, self.layout, ages, races)
 
 
-def place_in_split(name):
-    """0 to 1: where a picture lies in the order in which pictures are held out (`tools/src/dataset/held_out.rs`)."""
-    digest = hashlib.sha256(pathlib.PurePath(name).name.encode()).digest()
-    return int.from_bytes(digest[:4], "big") / 2**32
-
-
-def held_out(names, start, end):
-    """For each name whether it lies in that share of the pictures, as the trainer holds them out."""
-    return torch.tensor([start <= place_in_split(name) < end for name in names])
-
-
 def read_fer2013(folder):
     """The pictures in a folder for each emotion, 48 x 48 pixels."""
     paths = [(path, number) for number, name in enumerate(EMOTIONS) for path in sorted((folder / name).iterdir())]
@@ -78,17 +66,13 @@ def read_fer2013(folder):
 
 def read_utkface(folder, min_age_years, side_px):
     """The pictures of people of that age, scaled down to `side_px`. The file name says age, gender and race."""
-    rows = []
-    for path in sorted(folder.rglob("*.jpg")):
-        fields = path.name.split("_")
-        if len(fields) == 4 and all(field.isdigit() for field in fields[:3]) and int(fields[0]) >= min_age_years:
-            # In the names 0 is a man; here the classes are woman, man.
-            rows.append((path, int(fields[0]), 1 - int(fields[1]), int(fields[2])))
-    if not rows:
+    people = [(path, person_of(path.name)) for path in sorted(folder.rglob("*.jpg"))]
+    people = [(path, person) for path, person in people if person and person.age >= min_age_years]
+    if not people:
         raise SystemExit(f"error: {folder}: no pictures of UTKFace of people of {min_age_years} years and more")
-    pixels = read([row[0] for row in rows], side_px)
-    ages, genders, races = (torch.tensor([row[field] for row in rows]) for field in (1, 2, 3))
-    return Pictures([row[0].name for row in rows], pixels, genders, UTKFACE, ages, races)
+    paths = [path for path, _ in people]
+    ages, genders, races = torch.tensor([person for _, person in people]).T.contiguous()
+    return Pictures([path.name for path in paths], read(paths, side_px), genders, UTKFACE, ages, races)
 
 
 def read(paths, side_px):

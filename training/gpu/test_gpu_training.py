@@ -1,6 +1,7 @@
 """Tests of the training on a GPU; they run on any processor. Started by training/gpu/check."""
 
 import pathlib
+from types import SimpleNamespace
 
 import cv2
 import numpy
@@ -10,12 +11,14 @@ import pytest
 import torch
 from torch import nn
 
+import cross_validation
 import gender
+from held_out import is_held_out, place_in_split
 from learn import Learner, answers
-from networks import OnnxNetwork, revive_dead_filters
-from pictures import FER2013, UTKFACE, Pictures, held_out, place_in_split, read_fer2013, read_utkface
+from networks import OnnxNetwork, copy_weights, revive_dead_filters
+from pictures import FER2013, UTKFACE, Pictures, read_fer2013, read_utkface
 from views import Faults, Sources, Squares, put_glasses_on, turned
-from work import mixed
+from work import Work, mixed
 
 MODELS = pathlib.Path(__file__).resolve().parents[2] / "models"
 NO_FAULTS = dict.fromkeys(("low_light", "back_light", "blur", "noise", "compression", "box_offset", "turn_degrees"), 0.0)
@@ -164,6 +167,18 @@ def test_revived_filters_change_no_answer_and_can_learn():
     assert revive_dead_filters(network, images) == 0
 
 
+def test_the_weights_of_another_task_are_copied_but_for_its_classes():
+    emotion, target = OnnxNetwork(MODELS / "emotion_mini_xception.onnx"), OnnxNetwork(MODELS / "gender_mini_xception.onnx")
+    before = {name: weight.clone() for name, weight in target.state_dict().items()}
+    copy_weights(emotion, target)
+    source, after = emotion.state_dict(), target.state_dict()
+    kept = {name for name in after if torch.equal(after[name], before[name])}
+    assert all(torch.equal(after[name], source[name]) for name in after if after[name].shape == source[name].shape)
+    assert {name for name in after if after[name].shape != source[name].shape} <= kept
+    with pytest.raises(SystemExit, match="another architecture"):
+        copy_weights(nn.Linear(3, 2), target)
+
+
 class Brightness(nn.Module):
     def __init__(self):
         super().__init__()
@@ -192,6 +207,16 @@ def test_a_learner_learns_two_questions_and_leaves_a_part_of_a_batch():
     assert torch.allclose(network.norm.running_mean, (images * 2 - 1).mean().reshape(1), atol=1e-5)
 
 
+def test_a_folder_belongs_to_one_recipe(tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("seed: 1\n")
+    options = SimpleNamespace(recipe=recipe, out=tmp_path / "out", trainer=None, root=tmp_path, every=1, speed_up=1.0)
+    for _ in range(2):
+        Work(options)
+    with pytest.raises(SystemExit, match="another recipe"):
+        Work(SimpleNamespace(**{**vars(options), "speed_up": 2.0}))
+
+
 def test_mixed_faces_have_mixed_targets():
     torch.manual_seed(1)
     views, targets = torch.eye(8)[:, :, None], torch.eye(8)
@@ -217,7 +242,7 @@ def test_pictures_are_read_with_their_labels(tmp_path):
     people = read_utkface(tmp_path / "utk", 12, 128)
     assert (people.classes.tolist(), people.ages.tolist(), people.races.tolist()) == ([1, 0], [30, 70], [2, 4])
     assert people.pixels.shape == (2, 128, 128)
-    # Each race and gender occurs once, so all weigh the same.
+    # Each group of race, age and gender occurs once, so all weigh the same.
     assert torch.allclose(gender.weights(people), torch.ones(2, 1))
     assert gender.targets_of(people, torch.ones(2, 1)).shape == (2, 15)
     (tmp_path / "utk" / "40_0_0_4.jpg.chip.jpg").write_text("no picture")
@@ -225,8 +250,92 @@ def test_pictures_are_read_with_their_labels(tmp_path):
         read_utkface(tmp_path / "utk", 12, 128)
 
 
+def people(count):
+    """Pictures whose brightness is their number."""
+    pixels = torch.arange(count, dtype=torch.uint8)[:, None, None].expand(count, 8, 8) * 4
+    numbers = torch.arange(count)
+    names = [f"{number}.jpg" for number in range(count)]
+    return Pictures(names, pixels.contiguous(), numbers % 2, UTKFACE, 20 + numbers, numbers % 5)
+
+
+def test_rare_groups_weigh_more_by_the_square_root():
+    some = people(3)
+    some.races, some.classes, some.ages = torch.tensor([1, 1, 1]), torch.tensor([0, 0, 0]), torch.tensor([20, 59, 60])
+    weights = gender.weights(some)[:, 0]
+    assert weights[0] == weights[1] and torch.isclose(weights[2] / weights[0], torch.tensor(2.0).sqrt())
+
+
+class Recorder:
+    """A learner that keeps what it is shown."""
+
+    def __init__(self, epochs):
+        self.images, self.targets, self.epochs = [], [], epochs
+
+    def is_done(self):
+        return len(self.images) >= self.epochs
+
+    def learn(self, images, targets):
+        self.images.append(images)
+        self.targets.append(targets)
+
+
+def test_all_parts_learn_side_by_side_and_none_sees_whom_it_holds_out():
+    plain = {"share": 0.0, "smallest_face_px": 22, **NO_FAULTS}
+    recipe = {
+        "augmentation": {"mirror": False}, "views": 3, "views_of_fer2013": 2, "teachers_weight": 0.25, "glasses": 0.0,
+        "camera": plain, "brightness": 0.0, "contrast": 0.0, "students": {"one": {}},
+    }
+    work = SimpleNamespace(
+        recipe={"gender": recipe, "emotion": {"augmentation": {"mirror": False}}}, device="cpu", random=random(), say=print
+    )
+    # The teachers say of everybody how bright the picture is; the crowd is white.
+    ask = lambda images: torch.stack((images[:, 4, 4], 1 - images[:, 4, 4]), 1)
+    parts = []
+    for start, end in ((0.0, 0.3), (0.5, 1.0)):
+        part = object.__new__(gender.Part)
+        part.is_learned, part.learners = ~torch.tensor(is_held_out(people(60).names, start, end)), {"one": Recorder(2)}
+        part.answer = lambda views, crowd, part=part: part.__dict__.update(
+            answers_of_people=views.answers(ask), answers_of_crowd=crowd.answers(ask))
+        parts.append(part)
+    crowd = Pictures(["c"], torch.full((1, 8, 8), 255, dtype=torch.uint8), torch.tensor([0]), FER2013)
+    lessons = gender.Lessons(work, people(60), Sources(crowd), parts)
+    lessons.train()
+    for part in parts:
+        images, targets = torch.cat(part.learners["one"].images)[:, 4, 4], torch.cat(part.learners["one"].targets)
+        numbers = (images * 255 / 4).round().long()
+        is_crowd = numbers == 64
+        assert is_crowd.sum() == 2 * 60
+        assert sorted(numbers[~is_crowd].tolist()) == sorted(2 * part.is_learned.nonzero()[:, 0].tolist())
+        # The label has three quarters of the target, but nobody knows the crowd's.
+        weight = gender.weights(people(60))[numbers[~is_crowd], 0]
+        bright = images[~is_crowd]
+        expected = (0.75 * (numbers[~is_crowd] % 2 == 0) + 0.25 * bright) * weight
+        assert torch.allclose(targets[~is_crowd, 0], expected, atol=1e-5)
+        assert torch.allclose(targets[is_crowd], torch.tensor([1.0, 0.0]))
+
+
+def test_a_cross_validation_is_reported_by_group(tmp_path):
+    # Nine of ten old Black women are right, with 0.7 each; a White man is right, and a child does not count.
+    answers = [cross_validation.Answer(f"70_1_1_{number}.jpg", 0.3 if number else 0.7) for number in range(10)]
+    answers += [cross_validation.Answer("30_0_0_1.jpg", 0.999), cross_validation.Answer("9_0_2_1.jpg", 0.001)]
+    path = tmp_path / "answers.csv"
+    cross_validation.write(path, answers)
+    assert [vars(it) for it in cross_validation.read(path)] == [vars(it) for it in answers]
+    sharpened = cross_validation.fitted_temperature(answers[:10])
+    assert abs(answers[1].confidence(sharpened) - 0.9) < 0.01
+    lines = list(cross_validation.report(answers, 0.0, 0.95))
+    assert lines[0].endswith("fitted to 11 of 11 adults")
+    assert "adults: 90.9 % of 11 are right; 9.1 % reach confidence 0.95, 0.0 % of these are wrong" in lines
+    assert any(line.startswith("60 years and more: 90.0 % of 10 are right; 0.0 % reach") for line in lines)
+    assert any(line.startswith("Black woman: 90.0 % of 10") for line in lines)
+    assert any(line.startswith("Asian man: none of 0") for line in lines)
+    path.write_text("file,man\nportrait.jpg,0.5\n")
+    with pytest.raises(SystemExit, match="answers.csv, line 2: not a picture of UTKFace"):
+        cross_validation.read(path)
+
+
 # The numbers are those of the trainer (tools/src/dataset/held_out.rs): SHA-256 of the name, its first four bytes.
 def test_pictures_are_held_out_as_in_the_trainer():
     assert place_in_split("folder/a.png") == place_in_split("a.png")
-    assert held_out(["a.png"], place_in_split("a.png"), 1.0).tolist() == [True]
-    assert held_out(["a.png"], 0.0, place_in_split("a.png")).tolist() == [False]
+    assert is_held_out(["a.png"], place_in_split("a.png"), 1.0) == [True]
+    assert is_held_out(["a.png"], 0.0, place_in_split("a.png")) == [False]

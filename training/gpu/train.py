@@ -8,7 +8,8 @@ are in the recipe. Untrained networks come from the trainer, so each is describe
     python3 training/gpu/train.py training/gpu/recipe.yaml --fer2013 fer2013 --utkface utkface --out build/gpu
 
 It needs torch, numpy, onnx, opencv-python-headless and pyyaml, and a quarter of an hour on an NVIDIA H100. Without a GPU it
-works too, for days. Numbers of a GPU are not the same twice.
+works too, for days. Numbers of a GPU are not the same twice. The same command goes on after a run that was ended: each teacher
+of emotion is kept, the emotion students are, and then those for gender.
 """
 
 import argparse
@@ -26,7 +27,7 @@ def arguments():
     parser.add_argument("recipe", type=pathlib.Path, help="such as training/gpu/recipe.yaml")
     parser.add_argument("--fer2013", type=pathlib.Path, required=True, help="the folders train and validation of FER-2013")
     parser.add_argument("--utkface", type=pathlib.Path, required=True, help="the pictures of UTKFace")
-    parser.add_argument("--out", type=pathlib.Path, required=True, help="where networks and log are written")
+    parser.add_argument("--out", type=pathlib.Path, required=True, help="where networks, recipe and log are written")
     trainer = REPOSITORY / "target/release/face_attributes_training"
     parser.add_argument("--trainer", type=pathlib.Path, default=trainer, help="the trainer, which makes untrained networks")
     parser.add_argument("--root", type=pathlib.Path, default=REPOSITORY, help="where the recipe's paths begin")
@@ -42,9 +43,8 @@ def main():
     people = gender.read_people(work, options.utkface)
     work.say(f"to learn from: {len(faces.learned)} faces of FER-2013, {len(people)} people of UTKFace, on {work.device}")
     teachers = emotion.train_teachers(work, faces)
-    gender.train(work, people, faces.learned, teachers)
-    gender.cross_validate(work, people, faces.learned, teachers)
     emotion.train_students(work, faces, teachers)
+    gender.train(work, people, faces.learned, teachers)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What all trainings share: the recipe, the random numbers, the log, and how a teacher learns and answers."""
 
+import os
 import subprocess
 import time
 
@@ -21,7 +22,8 @@ CHUNKS_FOR_STATISTICS = 40
 
 class Work:
     def __init__(self, arguments):
-        self.recipe = yaml.safe_load(arguments.recipe.read_text(encoding="utf-8"))
+        recipe = arguments.recipe.read_text(encoding="utf-8")
+        self.recipe = yaml.safe_load(recipe)
         self.out, self.trainer, self.root = arguments.out, arguments.trainer, arguments.root
         self.every, self.speed_up = arguments.every, arguments.speed_up
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -32,6 +34,14 @@ class Work:
         self.random.manual_seed(self.recipe["seed"])
         self.begun = time.monotonic()
         self.out.mkdir(parents=True, exist_ok=True)
+        self._claim(f"# --speed-up {self.speed_up:g} --every {self.every}\n{recipe}")
+
+    def _claim(self, recipe):
+        """Keeps the recipe beside what is made by it. Raises where the folder is that of another one."""
+        path = self.out / "recipe.yaml"
+        if path.exists() and path.read_text(encoding="utf-8") != recipe:
+            raise SystemExit(f"error: {self.out} has networks of another recipe, --speed-up or --every; take another --out")
+        replace(path, lambda partial: partial.write_text(recipe, encoding="utf-8"))
 
     def say(self, text):
         line = f"{time.monotonic() - self.begun:7.1f} s  {text}"
@@ -74,7 +84,23 @@ class Work:
         terms = recipe["students"][name].get("license", recipe["license"])
         source = "trained by training/gpu/train.py"
         metadata = {"source": source, "training_data": recipe["data"], "license": terms}
-        network.write(self.out / f"{task}_{name}.onnx", metadata)
+        replace(self.file_of(task, name), lambda path: network.write(path, metadata))
+
+    def file_of(self, task, name):
+        return self.out / f"{task}_{name}.onnx"
+
+
+def replace(path, write):
+    """Writes a file under another name and renames it, so that it is whole or not there."""
+    partial = path.with_name(f"partial_{path.name}")
+    write(partial)
+    os.replace(partial, path)
+
+
+def save(network, path):
+    """Saves a teacher's weights with half the precision, which is more than it needs."""
+    halves = {name: it.half() if it.is_floating_point() else it for name, it in network.state_dict().items()}
+    replace(path, lambda partial: torch.save(halves, partial))
 
 
 def accuracy(probabilities, classes):
@@ -117,25 +143,25 @@ def learn_labels(work, network, questions, sources, targets, recipe, name):
     work.say(f"{name}: {learner.steps} steps, loss {learner.loss.item():.3f}")
 
 
-class AnsweredViews:
-    """Views of faces and the teachers' answers to each: a square for each view and face, and probabilities."""
+class FixedViews:
+    """Views of faces on which teachers answer once: a square for each view and face."""
 
-    def __init__(self, work, sources, augmentation, views, ask):
-        self.work, self.sources = work, sources
-        self.squares = Squares.draw(augmentation, (views, len(sources)), work.random)
-        self.answers = torch.stack([self._answers(view, ask) for view in range(views)])
+    def __init__(self, work, sources, augmentation, count):
+        self.work, self.sources, self.count = work, sources, count
+        self.squares = Squares.draw(augmentation, (count, len(sources)), work.random)
 
-    def _answers(self, view, ask):
-        positions = torch.arange(len(self.sources), device=self.work.device).split(CHUNK)
-        return torch.cat([ask(self.sources.seen(it, self.squares.taken(view, it), SIDE_PX)) for it in positions])
+    def answers(self, ask):
+        """What `ask` says to the views as they are: probabilities, [views, faces, classes]."""
+        chunks = torch.arange(len(self.sources), device=self.work.device).split(CHUNK)
+        view = lambda number, it: self.sources.seen(it, self.squares.taken(number, it), SIDE_PX)
+        return torch.stack([torch.cat([ask(view(number, it)) for it in chunks]) for number in range(self.count)])
 
     def seen_by_robot(self, positions, recipe):
-        """A random one of the views of each face, as a robot may see it, and the teachers' answers to it."""
+        """A random one of the views of each face, as a robot may see it, and the number of that view."""
         random, count = self.work.random, len(positions)
-        number = torch.randint(len(self.answers), (count,), generator=random, device=self.work.device)
+        numbers = torch.randint(self.count, (count,), generator=random, device=self.work.device)
         faults = Faults.draw(recipe["camera"], count, random)
-        squares = self.squares.taken(number, positions).with_box_off(*faults.box_offset(random))
+        squares = self.squares.taken(numbers, positions).with_box_off(*faults.box_offset(random))
         views = self.sources.seen(positions, squares, SIDE_PX, random, recipe["glasses"], faults.turn)
         views = relit(views, recipe["brightness"], recipe["contrast"], random)
-        views = faults.seen(views, recipe["camera"]["smallest_face_px"], random)
-        return views, self.answers[number, positions]
+        return faults.seen(views, recipe["camera"]["smallest_face_px"], random), numbers

@@ -120,7 +120,7 @@ fn without_a_gpu_its_networks_are_those_of_the_repository() {
     for step in ["train-on-gpu: ", "export-emotion: "] {
         assert!(all.contains(step) && !without.contains(step), "{all}{without}");
     }
-    for step in ["train-gender: ", "card-emotion: "] {
+    for step in ["train-teacher: ", "card-gender: "] {
         assert!(all.contains(step) && without.contains(step), "{all}{without}");
     }
 }
