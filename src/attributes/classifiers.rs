@@ -41,7 +41,7 @@ impl Default for AttributeParameters {
                 // the exceptions.
                 min_confidence: 0.92,
                 margin: 0.2,
-                // Gains half a percentage point of accuracy, and a steadier answer at the first sight of a face.
+                // Gains one percentage point of accuracy, and a steadier answer at the first sight of a face.
                 mirror: true,
                 // Gender does not change, so that answers accumulate.
                 time_constant: 10.0,

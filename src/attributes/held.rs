@@ -29,7 +29,7 @@ const FORGETTING: f64 = 4.0;
 /// Without an answer, nothing holds any more after this many time constants.
 const MAX_GAP: f64 = 4.0;
 /// By how much the variance of the answers raises the logarithms of the probabilities: one over the variance of answers without
-/// disturbance. Chosen for the calibration of both networks on FER-2013 and UTKFace.
+/// disturbance. Chosen for the calibration on FER-2013 and UTKFace.
 const SPREAD_GAIN: f64 = 0.7;
 /// Time constant in seconds of the variance of the answers.
 const SPREAD_SECS: f64 = 1.0;

@@ -275,6 +275,22 @@ fn where_the_minimum_confidence_is_high_a_label_still_needs_no_certainty() {
     assert_eq!(label_after(600..1500, 0.85), None);
 }
 
+#[test]
+fn every_minimum_confidence_has_a_limit_that_can_be_reached_and_one_below() {
+    let label = |before, woman: f64, min_confidence| next_label(before, &[woman, 1.0 - woman], min_confidence);
+    for (min_confidence, known_from, unknown_below) in
+        [(0.7_f64, 0.8_f64, 0.6_f64), (0.8, 0.9, 0.7), (0.9, 0.95, 0.85), (1.0, 1.0, 1.0)]
+    {
+        let near = 1e-9;
+        assert_eq!(label(None, (known_from + near).min(1.0), min_confidence), Some(Gender::Woman), "{min_confidence}");
+        assert_eq!(label(None, known_from - 1e-3, min_confidence), None, "{min_confidence}");
+        let woman = Some(Gender::Woman);
+        assert_eq!(label(woman, (unknown_below + near).min(1.0), min_confidence), woman, "{min_confidence}");
+        assert_eq!(label(woman, unknown_below - 1e-3, min_confidence), None, "{min_confidence}");
+    }
+    assert_eq!(label(None, 0.51, 0.0), Some(Gender::Woman));
+}
+
 /// Normally distributed numbers, always the same.
 fn normal() -> impl FnMut() -> f64 {
     let mut state = 1_u64;

@@ -192,7 +192,7 @@ impl<A: Attribute> Known<A> {
         match estimate.label {
             Some(label) => log::debug!("{id}: {task} {} with confidence {confidence:.2}", label.name()),
             None => log::debug!(
-                "{id}: {task} unknown, as its confidence {confidence:.2} is below {task}.min_confidence {limit}"
+                "{id}: {task} unknown, as its confidence {confidence:.2} is too low for {task}.min_confidence {limit}"
             ),
         }
     }

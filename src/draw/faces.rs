@@ -249,6 +249,19 @@ mod tests {
     }
 
     #[test]
+    fn the_outline_says_the_gender() {
+        let roi = BoundingBox { x: 60, y: 40, width: 90, height: 110 };
+        let outline = |woman: Option<f32>| {
+            let mut face = face(&FaceIds::of_camera(0), roi);
+            face.gender = woman.map(|woman| Estimate::from_probabilities(vec![woman, 1.0 - woman], 0.7));
+            drawn_faces(320, 240, &[face]).at_2d::<Vec3b>(roi.y, roi.x + 30).unwrap().0
+        };
+        assert_eq!(outline(Some(0.9)), [255, 80, 0]);
+        assert_eq!(outline(Some(0.1)), [0, 0, 255]);
+        assert_eq!([outline(Some(0.6)), outline(None)], [[110; 3]; 2]);
+    }
+
+    #[test]
     fn no_face_is_covered_where_there_is_room() {
         // Pairs with 10 pixels between them: in a corner, and with a neighbour on the right. Captions are larger than that.
         let boxes = [(0, 0), (0, 110), (300, 120), (300, 230), (410, 170)];

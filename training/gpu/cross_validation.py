@@ -17,7 +17,8 @@ from held_out import place_in_split
 from utkface import ADULT_YEARS, GENDERS, OLD_YEARS, RACES, person_of
 
 FIELDS = ("file", "man")
-# First years of the groups.
+# First years of the groups of adults, and of others.
+YOUNG_AGES = (12, 16)
 AGES = (ADULT_YEARS, 30, 45, OLD_YEARS)
 
 
@@ -25,9 +26,9 @@ class Answer:
     """Of a network about a picture that it did not learn from."""
 
     def __init__(self, file, man):
-        """`man` is the probability of a man, 0 to 1. Raises ValueError where the name is not that of a picture of UTKFace."""
+        """`man` is the probability of a man, 0 to 1. Raises ValueError where it is not, or the name is not UTKFace's."""
         person = person_of(file)
-        if person is None:
+        if person is None or not 0 <= man <= 1:
             raise ValueError(file)
         self.file, self.man = file, man
         self.age, self.gender, self.race = person.age, GENDERS[person.gender], RACES[person.race]
@@ -53,7 +54,7 @@ def fitted_temperature(answers):
 
 
 def groups_of(answers):
-    """Of the adults: all, by age, by gender, by race, and by both."""
+    """Of the adults: all, by age, by gender, by race, and by both. And the younger ones by age."""
     adults = [it for it in answers if it.age >= ADULT_YEARS]
     groups = {"adults": adults}
     for first, end in zip(AGES, (*AGES[1:], math.inf)):
@@ -65,7 +66,18 @@ def groups_of(answers):
         groups[race] = [it for it in adults if it.race == race]
         for gender in GENDERS:
             groups[f"{race} {gender}"] = [it for it in groups[race] if it.gender == gender]
+    for first, end in zip(YOUNG_AGES, (*YOUNG_AGES[1:], ADULT_YEARS)):
+        groups[f"{first} to {end - 1} years"] = [it for it in answers if first <= it.age < end]
     return groups
+
+
+def interval(right, count):
+    """The 95 % interval of a share (Wilson 1927)."""
+    z = 1.96
+    share = right / count
+    middle = share + z * z / 2 / count
+    half = z * math.sqrt(share * (1 - share) / count + (z / count / 2) ** 2)
+    return [(middle + sign * half) / (1 + z * z / count) for sign in (-1, 1)]
 
 
 def report(answers, held_out_share, min_confidence):
@@ -75,13 +87,16 @@ def report(answers, held_out_share, min_confidence):
     temperature = fitted_temperature(learned)
     yield f"temperature {temperature:.2f}, fitted to {len(learned)} of {len(groups['adults'])} adults"
     for name, members in groups.items():
+        if not members:
+            continue
         given = [it for it in members if it.confidence(temperature) >= min_confidence]
-        share = lambda part, all: f"{100 * part / all:.1f} %" if all else "none"
-        wrong = sum(not it.is_right for it in given)
+        right, wrong = sum(it.is_right for it in members), sum(not it.is_right for it in given)
+        least, most = interval(right, len(members))
+        withheld = f"{100 * len(given) / len(members):.1f} % reach confidence {min_confidence:g}"
+        of_these = f", {100 * wrong / len(given):.1f} % of these {len(given)} are wrong" if given else ""
         yield (
-            f"{name}: {share(sum(it.is_right for it in members), len(members))} of {len(members)} are right; "
-            f"{share(len(given), len(members))} reach confidence {min_confidence:g}, "
-            f"{share(wrong, len(given))} of these are wrong"
+            f"{name}: {100 * right / len(members):.1f} % of {len(members)} are right ({100 * least:.1f} to {100 * most:.1f} %); "
+            f"{withheld}{of_these}"
         )
 
 
@@ -92,25 +107,41 @@ def write(path, answers):
 
 def read(path):
     """The answers in a file. Raises with the file's name, and the line's, where it is none of these."""
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = csv.reader(file)
-        if tuple(next(rows, ())) != FIELDS:
-            raise SystemExit(f"error: {path}: its first line is not {','.join(FIELDS)}")
-        answers = []
-        for row in rows:
-            try:
-                answers.append(Answer(row[0], float(row[1])))
-            except (ValueError, IndexError) as error:
-                raise SystemExit(f"error: {path}, line {rows.line_num}: not a picture of UTKFace and a probability") from error
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SystemExit(f"error: {path}: {error}") from error
+    rows = csv.reader(lines)
+    if tuple(next(rows, ())) != FIELDS:
+        raise SystemExit(f"error: {path}: its first line is not {','.join(FIELDS)}")
+    answers = []
+    for row in rows:
+        try:
+            answers.append(Answer(row[0], float(row[1])))
+        except (ValueError, IndexError) as error:
+            raise SystemExit(f"error: {path}, line {rows.line_num}: not a picture of UTKFace and a probability") from error
+    if not any(it.age >= ADULT_YEARS for it in answers):
+        raise SystemExit(f"error: {path}: no adult in it")
     return answers
 
 
-def main():
+def share_of(text):
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 0 to 1")
+    return value
+
+
+def arguments(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=pathlib.Path)
-    parser.add_argument("--held-out", type=float, default=0.15, help="share of whom the network that ships did not learn from")
-    parser.add_argument("--min-confidence", type=float, default=0.92, help="as gender.min_confidence of the node")
-    options = parser.parse_args()
+    parser.add_argument("--held-out", type=share_of, default=0.15, help="share of whom the network that ships did not learn from")
+    parser.add_argument("--min-confidence", type=share_of, default=0.92, help="as gender.min_confidence of the node")
+    return parser.parse_args(argv)
+
+
+def main():
+    options = arguments()
     for line in report(read(options.file), options.held_out, options.min_confidence):
         print(line)
 

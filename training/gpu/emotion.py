@@ -67,7 +67,7 @@ def train_students(work, faces, teachers):
         network = work.untrained("emotion", student["architecture"])
         if "initial_weights" in student:
             network.load_state_dict(work.network(student["initial_weights"]).state_dict())
-            revived = revive_dead_filters(network, faces.views["held out"])
+            revived = revive_dead_filters(network, robots_views(faces.learned, 0.0))
             work.say(f"{name}: {revived} filters of the first convolution begin anew")
         learners[name] = work.learner(network, [CLASSES], student, count)
 

@@ -58,7 +58,12 @@ class Part:
         self.others = people.chosen(~self.is_learned)
         self.views = robots_views(Sources(self.others), work.recipe["gender"]["validation_margin"])
         self.learners = {}
-        self._train_teachers(Sources(people.chosen(self.is_learned)), emotion_teachers)
+        learned = Sources(people.chosen(self.is_learned))
+        self.learned_views = robots_views(learned, work.recipe["gender"]["validation_margin"])
+        # 0 for those that are held out.
+        self.weights = torch.zeros(len(people), 1, device=work.device)
+        self.weights[self.is_learned.to(work.device)] = weights(learned.pictures)
+        self._train_teachers(learned, emotion_teachers)
 
     def _train_teachers(self, learned, emotion_teachers):
         recipe, width = self.work.recipe["gender"]["teachers"], self.work.recipe["emotion"]["teachers"]["width"]
@@ -86,9 +91,10 @@ class Part:
         network = self.work.untrained("gender", student["architecture"])
         if "initial_weights" in student:
             copy_weights(self.work.network(student["initial_weights"]), network)
-            revive_dead_filters(network, self.views)
-        if student.get("from_emotion", False):
-            copy_weights(OnnxNetwork(self.work.out / f"emotion_{student['architecture']}.onnx"), network)
+            revive_dead_filters(network, self.learned_views)
+        if "from_emotion" in student:
+            emotion = self.work.file_of("emotion", student["from_emotion"])
+            copy_weights(OnnxNetwork(emotion).to(self.work.device), network)
         # As many faces of FER-2013 are shown.
         count = int(self.is_learned.sum()) + len(self.is_learned)
         self.learners[name] = self.work.learner(network, [CLASSES], student, count)
@@ -107,7 +113,7 @@ class Lessons:
     def __init__(self, work, people, faces, parts):
         self.work, self.recipe, self.parts = work, work.recipe["gender"], parts
         self.people_count, self.faces_count = len(people), len(faces)
-        self.labels, self.weights = one_hot(people.classes, CLASSES), weights(people)
+        self.labels = one_hot(people.classes, CLASSES)
         crowd = work.recipe["emotion"]["augmentation"]
         self.of_people = FixedViews(work, Sources(people), self.recipe["augmentation"], self.recipe["views"])
         self.of_crowd = FixedViews(work, faces, crowd, self.recipe["views_of_fer2013"])
@@ -145,11 +151,11 @@ class Lessons:
             views, numbers = self.of_people.seen_by_robot(positions, self.recipe)
             crowd = torch.randint(self.faces_count, (len(order),), generator=random, device=device)
             crowd_views, crowd_numbers = self.of_crowd.seen_by_robot(crowd, self.recipe)
-            views, labels, weight = torch.cat((views, crowd_views)), self.labels[positions], self.weights[positions]
+            views, labels = torch.cat((views, crowd_views)), self.labels[positions]
             shown = []
             for part in self.parts:
                 answer = part.answers_of_people[numbers, positions]
-                target = (labels + self.recipe["teachers_weight"] * (answer - labels)) * weight
+                target = (labels + self.recipe["teachers_weight"] * (answer - labels)) * part.weights[positions]
                 targets = torch.cat((target, part.answers_of_crowd[crowd_numbers, crowd]))
                 mine = torch.cat((part.is_learned[order], torch.ones(len(order), dtype=torch.bool))).nonzero()[:, 0]
                 mine = mine[torch.randperm(len(mine))].to(device)

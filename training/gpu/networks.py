@@ -16,6 +16,7 @@ class OnnxNetwork(nn.Module):
 
     def __init__(self, path):
         super().__init__()
+        self.path = path
         self.model = onnx.load(str(path))
         graph = self.model.graph
         tensors = {it.name: torch.from_numpy(onnx.numpy_helper.to_array(it).copy()) for it in graph.initializer}
@@ -107,12 +108,13 @@ class OnnxNetwork(nn.Module):
 
 
 def copy_weights(source, target):
-    """Copies those that have the same shape; the last convolution's differ where the tasks have other numbers of classes."""
+    """Copies all weights; but where the tasks have other numbers of classes, those of the last convolution stay."""
     weights, others = source.state_dict(), target.state_dict()
-    same = {name: weight for name, weight in weights.items() if name in others and others[name].shape == weight.shape}
-    if not same:
-        raise SystemExit("error: initial_weights: a network of another architecture")
-    target.load_state_dict(same, strict=False)
+    changed = {name for name in weights if name in others and others[name].shape != weights[name].shape}
+    layers = {name.rpartition(".")[0] for name in changed}
+    if weights.keys() != others.keys() or len(layers) > 1:
+        raise SystemExit(f"error: {source.path}: a network of another architecture than {target.path}")
+    target.load_state_dict({name: weight for name, weight in weights.items() if name not in changed}, strict=False)
 
 
 class Pad(nn.Module):

@@ -58,6 +58,9 @@ class Pictures:
 
 def read_fer2013(folder):
     """The pictures in a folder for each emotion, 48 x 48 pixels."""
+    for name in EMOTIONS:
+        if not (folder / name).is_dir():
+            raise SystemExit(f"error: {folder / name}: no such folder")
     paths = [(path, number) for number, name in enumerate(EMOTIONS) for path in sorted((folder / name).iterdir())]
     pixels = read([path for path, _ in paths], 48)
     names = [f"{path.parent.name}/{path.name}" for path, _ in paths]
@@ -82,6 +85,8 @@ def read(paths, side_px):
         picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
         if picture is None:
             raise SystemExit(f"error: {path}: not a picture")
+        if picture.shape[0] != picture.shape[1]:
+            raise SystemExit(f"error: {path}: {picture.shape[1]} x {picture.shape[0]} pixels; faces must be square")
         if picture.shape != (side_px, side_px):
             picture = cv2.resize(picture, (side_px, side_px), interpolation=cv2.INTER_AREA)
         return picture

@@ -9,6 +9,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+import yaml
 from torch import nn
 
 import cross_validation
@@ -17,9 +18,11 @@ from held_out import is_held_out, place_in_split
 from learn import Learner, answers
 from networks import OnnxNetwork, copy_weights, revive_dead_filters
 from pictures import FER2013, UTKFACE, Pictures, read_fer2013, read_utkface
+from recipe import read_recipe
 from views import Faults, Sources, Squares, put_glasses_on, turned
 from work import Work, mixed
 
+RECIPE = pathlib.Path(__file__).resolve().parent / "recipe.yaml"
 MODELS = pathlib.Path(__file__).resolve().parents[2] / "models"
 NO_FAULTS = dict.fromkeys(("low_light", "back_light", "blur", "noise", "compression", "box_offset", "turn_degrees"), 0.0)
 
@@ -175,8 +178,10 @@ def test_the_weights_of_another_task_are_copied_but_for_its_classes():
     kept = {name for name in after if torch.equal(after[name], before[name])}
     assert all(torch.equal(after[name], source[name]) for name in after if after[name].shape == source[name].shape)
     assert {name for name in after if after[name].shape != source[name].shape} <= kept
-    with pytest.raises(SystemExit, match="another architecture"):
-        copy_weights(nn.Linear(3, 2), target)
+    larger = OnnxNetwork(MODELS / "gender_sequential_fully_cnn.onnx")
+    for source, target in ((target, larger), (OnnxNetwork(MODELS / "emotion_large.onnx"), target)):
+        with pytest.raises(SystemExit, match="another architecture"):
+            copy_weights(source, target)
 
 
 class Brightness(nn.Module):
@@ -209,7 +214,7 @@ def test_a_learner_learns_two_questions_and_leaves_a_part_of_a_batch():
 
 def test_a_folder_belongs_to_one_recipe(tmp_path):
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text("seed: 1\n")
+    recipe.write_text(RECIPE.read_text())
     options = SimpleNamespace(recipe=recipe, out=tmp_path / "out", trainer=None, root=tmp_path, every=1, speed_up=1.0)
     for _ in range(2):
         Work(options)
@@ -233,6 +238,8 @@ def test_pictures_are_read_with_their_labels(tmp_path):
     for name in ("disgust", "fear", "happy", "sad", "surprise"):
         (tmp_path / "fer" / name).mkdir()
     faces = read_fer2013(tmp_path / "fer")
+    with pytest.raises(SystemExit, match="nothing/angry: no such folder"):
+        read_fer2013(tmp_path / "nothing")
     assert faces.names == ["angry/a.png", "neutral/b.png"]
     assert faces.classes.tolist() == [0, 6] and faces.pixels[:, 3, 7].tolist() == [10, 20]
 
@@ -293,6 +300,7 @@ def test_all_parts_learn_side_by_side_and_none_sees_whom_it_holds_out():
     parts = []
     for start, end in ((0.0, 0.3), (0.5, 1.0)):
         part = object.__new__(gender.Part)
+        part.weights = gender.weights(people(60))
         part.is_learned, part.learners = ~torch.tensor(is_held_out(people(60).names, start, end)), {"one": Recorder(2)}
         part.answer = lambda views, crowd, part=part: part.__dict__.update(
             answers_of_people=views.answers(ask), answers_of_crowd=crowd.answers(ask))
@@ -325,13 +333,45 @@ def test_a_cross_validation_is_reported_by_group(tmp_path):
     assert abs(answers[1].confidence(sharpened) - 0.9) < 0.01
     lines = list(cross_validation.report(answers, 0.0, 0.95))
     assert lines[0].endswith("fitted to 11 of 11 adults")
-    assert "adults: 90.9 % of 11 are right; 9.1 % reach confidence 0.95, 0.0 % of these are wrong" in lines
-    assert any(line.startswith("60 years and more: 90.0 % of 10 are right; 0.0 % reach") for line in lines)
+    adults = "adults: 90.9 % of 11 are right (62.3 to 98.4 %); 9.1 % reach confidence 0.95, 0.0 % of these 1 are wrong"
+    assert adults in lines
+    assert "60 years and more: 90.0 % of 10 are right (59.6 to 98.2 %); 0.0 % reach confidence 0.95" in lines
     assert any(line.startswith("Black woman: 90.0 % of 10") for line in lines)
-    assert any(line.startswith("Asian man: none of 0") for line in lines)
-    path.write_text("file,man\nportrait.jpg,0.5\n")
-    with pytest.raises(SystemExit, match="answers.csv, line 2: not a picture of UTKFace"):
-        cross_validation.read(path)
+    assert not any(line.startswith("Asian man") for line in lines)
+    for wrong, reason in (("portrait.jpg,0.5", "line 2: not a picture of UTKFace"), ("30_0_0_1.jpg,1.5", "line 2"),
+                          ("30_0_0_1.jpg,nan", "line 2"), ("9_0_0_1.jpg,0.5", "no adult")):
+        path.write_text(f"file,man\n{wrong}\n")
+        with pytest.raises(SystemExit, match=f"answers.csv.*{reason}"):
+            cross_validation.read(path)
+    with pytest.raises(SystemExit, match="none.csv"):
+        cross_validation.read(tmp_path / "none.csv")
+
+
+def test_the_minimum_confidence_is_that_of_the_node():
+    recipe, _ = read_recipe(RECIPE)
+    config = yaml.safe_load((MODELS.parent / "config" / "face_attributes.yaml").read_text())["/**"]["ros__parameters"]
+    assert recipe["gender"]["min_confidence"] == config["gender"]["min_confidence"]
+    assert cross_validation.arguments(["answers.csv"]).min_confidence == config["gender"]["min_confidence"]
+
+
+@pytest.mark.parametrize(
+    "old, new, reason",
+    [
+        ("seed: 1", "sed: 1", "sed is not known"),
+        ("  min_age_years: 12\n", "", "gender.min_age_years is missing"),
+        ("from_emotion:", "from_emotions:", "gender.students.sequential_fully_cnn.from_emotions is not known"),
+        ("noise: 0.11", "nois: 0.11", "emotion.camera.nois is not known"),
+        ("emotion:\n", "emotion: [", "recipe.yaml: while parsing"),
+    ],
+)
+def test_a_recipe_with_an_error_is_refused_with_its_key(tmp_path, old, new, reason):
+    path = tmp_path / "recipe.yaml"
+    text = RECIPE.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(SystemExit, match=reason):
+        recipe, _ = read_recipe(path)
+        recipe["gender"]["min_age_years"]
 
 
 # The numbers are those of the trainer (tools/src/dataset/held_out.rs): SHA-256 of the name, its first four bytes.

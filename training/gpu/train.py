@@ -22,6 +22,16 @@ from work import Work
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 
 
+def positive(number):
+    def read(text):
+        value = number(text)
+        if not value > 0:
+            raise argparse.ArgumentTypeError(f"{text} is not above 0")
+        return value
+
+    return read
+
+
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", type=pathlib.Path, help="such as training/gpu/recipe.yaml")
@@ -31,8 +41,8 @@ def arguments():
     trainer = REPOSITORY / "target/release/face_attributes_training"
     parser.add_argument("--trainer", type=pathlib.Path, default=trainer, help="the trainer, which makes untrained networks")
     parser.add_argument("--root", type=pathlib.Path, default=REPOSITORY, help="where the recipe's paths begin")
-    parser.add_argument("--speed-up", type=float, default=1.0, help="divides all numbers of epochs, for a try")
-    parser.add_argument("--every", type=int, default=1, help="learn from every n-th picture only, for a try")
+    parser.add_argument("--speed-up", type=positive(float), default=1.0, help="divides all numbers of epochs, for a try")
+    parser.add_argument("--every", type=positive(int), default=1, help="learn from every n-th picture only, for a try")
     return parser.parse_args()
 
 

@@ -5,11 +5,11 @@ import subprocess
 import time
 
 import torch
-import yaml
 from torch.nn import functional
 
 from learn import Learner
 from networks import OnnxNetwork
+from recipe import read_recipe
 from views import Faults, Squares, erased, relit
 
 # Faces that are drawn at a time.
@@ -22,8 +22,7 @@ CHUNKS_FOR_STATISTICS = 40
 
 class Work:
     def __init__(self, arguments):
-        recipe = arguments.recipe.read_text(encoding="utf-8")
-        self.recipe = yaml.safe_load(recipe)
+        self.recipe, recipe = read_recipe(arguments.recipe)
         self.out, self.trainer, self.root = arguments.out, arguments.trainer, arguments.root
         self.every, self.speed_up = arguments.every, arguments.speed_up
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

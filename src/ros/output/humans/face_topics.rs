@@ -159,6 +159,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn soft_biometrics_are_there_where_the_gender_is_known() {
+        let of = |woman: f32| {
+            let estimate = Estimate::from_probabilities(vec![woman, 1.0 - woman], 0.7);
+            softbiometrics_message(&Header::default(), &estimate).map(|it| (it.gender, it.gender_confidence))
+        };
+        assert_eq!(of(0.875), Some((SoftBiometrics::FEMALE as u8, 0.875)));
+        assert_eq!(of(0.125), Some((SoftBiometrics::MALE as u8, 0.875)));
+        assert_eq!(of(0.6), None);
+    }
+
+    #[test]
     fn a_crop_has_the_size_of_the_rep_and_is_black_beyond_the_image() {
         let mut bgr = Mat::new_rows_cols_with_default(90, 130, CV_8UC3, Scalar::all(200.0)).unwrap();
         Mat::roi_mut(&mut bgr, Rect::new(60, 20, 20, 40))
