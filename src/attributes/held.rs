@@ -35,8 +35,8 @@ const SPREAD_GAIN: f64 = 0.7;
 const SPREAD_SECS: f64 = 1.0;
 /// Largest variance that counts: a change of class is no disturbance.
 const MAX_SPREAD: f64 = 2.0;
-/// A label is left, or is taken after unknown, only where the minimum confidence is passed by so much, or by half of what lies
-/// between it and 1.
+/// A label is left, or is taken after unknown, only where the minimum confidence is passed by so much. Where that would be above 1,
+/// no label could be taken. So it is at most half of the distance from the minimum confidence to 1.
 const CONFIDENCE_HYSTERESIS: f64 = 0.1;
 /// Another class becomes the label only where it is more probable by so much.
 const LABEL_HYSTERESIS: f64 = 0.15;

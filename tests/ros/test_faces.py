@@ -32,7 +32,7 @@ def assert_is_the_portrait(answer):
     # The left eye is on the left, and both are above the mouth.
     assert points[0][0] < points[1][0] and points[0][1] < points[3][1] and points[1][1] < points[4][1]
     assert face.emotion.label == Emotion.HAPPY
-    # Her gender is not clear enough for a label in each crop.
+    # The network is wrong about her gender (models/README.md, a known error), but not sure enough for a label.
     assert face.gender.label in (Gender.WOMAN, Gender.UNKNOWN)
     for estimate in (face.emotion, face.gender, face.raw_emotion, face.raw_gender):
         assert sum(estimate.probabilities) == pytest.approx(1, abs=1e-5)

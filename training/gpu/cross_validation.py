@@ -92,12 +92,10 @@ def report(answers, held_out_share, min_confidence):
         given = [it for it in members if it.confidence(temperature) >= min_confidence]
         right, wrong = sum(it.is_right for it in members), sum(not it.is_right for it in given)
         least, most = interval(right, len(members))
-        withheld = f"{100 * len(given) / len(members):.1f} % reach confidence {min_confidence:g}"
+        given_share = f"{100 * len(given) / len(members):.1f} % reach confidence {min_confidence:g}"
         of_these = f", {100 * wrong / len(given):.1f} % of these {len(given)} are wrong" if given else ""
-        yield (
-            f"{name}: {100 * right / len(members):.1f} % of {len(members)} are right ({100 * least:.1f} to {100 * most:.1f} %); "
-            f"{withheld}{of_these}"
-        )
+        accuracy = f"{100 * right / len(members):.1f} % of {len(members)} are right"
+        yield f"{name}: {accuracy} ({100 * least:.1f} to {100 * most:.1f} %); {given_share}{of_these}"
 
 
 def write(path, answers):
@@ -135,7 +133,8 @@ def share_of(text):
 def arguments(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=pathlib.Path)
-    parser.add_argument("--held-out", type=share_of, default=0.15, help="share of whom the network that ships did not learn from")
+    text = "share of the pictures that the network that ships did not learn from"
+    parser.add_argument("--held-out", type=share_of, default=0.15, help=text)
     parser.add_argument("--min-confidence", type=share_of, default=0.92, help="as gender.min_confidence of the node")
     return parser.parse_args(argv)
 

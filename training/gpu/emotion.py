@@ -7,11 +7,9 @@ from learn import answers, mean_answers
 from networks import Teacher, revive_dead_filters
 from pictures import EMOTIONS, read_fer2013
 from views import Sources
-from work import FixedViews, accuracy, learn_labels, one_hot, robots_views, save
+from work import FixedViews, accuracy, learn_labels, learn_side_by_side, one_hot, robots_views, save
 
 CLASSES = len(EMOTIONS)
-# Epochs between two lines of the log.
-EPOCHS_PER_LINE = 10
 
 
 class Faces:
@@ -71,19 +69,13 @@ def train_students(work, faces, teachers):
             work.say(f"{name}: {revived} filters of the first convolution begin anew")
         learners[name] = work.learner(network, [CLASSES], student, count)
 
-    epoch = 0
-    while not all(learner.is_done() for learner in learners.values()):
-        for chunk, positions in enumerate(work.chunks(count)):
+    def batches():
+        for positions in work.chunks(count):
             images, numbers = views.seen_by_robot(positions, recipe)
             answer = answers_of_teachers[numbers, positions]
-            targets = labels[positions] + recipe["teachers_weight"] * (answer - labels[positions])
-            for name, learner in learners.items():
-                if (chunk + epoch) % students[name].get("every", 1) == 0:
-                    learner.learn(images, targets)
-        epoch += 1
-        if epoch % EPOCHS_PER_LINE == 0:
-            lines = (f"{name} {it.step}/{it.steps} {it.loss.item():.4f}" for name, it in learners.items())
-            work.say(f"epoch {epoch}: {', '.join(lines)}")
+            yield [(images, labels[positions] + recipe["teachers_weight"] * (answer - labels[positions]))]
+
+    learn_side_by_side(work, students, [learners], batches)
     for name, learner in learners.items():
         batches = (views.seen_by_robot(positions, recipe)[0] for positions in work.chunks_for_statistics(count))
         network = learner.finish(batches)

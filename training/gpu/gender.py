@@ -9,7 +9,7 @@ from networks import OnnxNetwork, Teacher, copy_weights, revive_dead_filters
 from pictures import read_utkface
 from utkface import ADULT_YEARS, GENDERS, OLD_YEARS, RACES
 from views import Sources
-from work import CHUNK, FixedViews, learn_labels, one_hot, robots_views
+from work import CHUNK, FixedViews, learn_labels, learn_side_by_side, one_hot, robots_views
 
 CLASSES = len(GENDERS)
 # First years of all groups but the youngest.
@@ -18,7 +18,8 @@ QUESTIONS = [CLASSES, len(AGE_GROUPS) + 1, len(RACES)]
 # Weights of age and race in the loss, beside 1 for gender.
 AGE_WEIGHT, RACE_WEIGHT = 0.3, 0.2
 LABEL_SMOOTHING = 0.02
-EPOCHS_PER_LINE, EPOCHS_FOR_STATISTICS = 20, 2
+# Epochs that set the statistics of the batch normalizations at the end.
+EPOCHS_FOR_STATISTICS = 2
 # Pictures of UTKFace are scaled down to this.
 PICTURE_SIDE_PX = 128
 
@@ -58,22 +59,21 @@ class Part:
         self.others = people.chosen(~self.is_learned)
         self.views = robots_views(Sources(self.others), work.recipe["gender"]["validation_margin"])
         self.learners = {}
-        learned = Sources(people.chosen(self.is_learned))
-        self.learned_views = robots_views(learned, work.recipe["gender"]["validation_margin"])
+        self.learned = Sources(people.chosen(self.is_learned))
+        weight = weights(self.learned.pictures)
         # 0 for those that are held out.
         self.weights = torch.zeros(len(people), 1, device=work.device)
-        self.weights[self.is_learned.to(work.device)] = weights(learned.pictures)
-        self._train_teachers(learned, emotion_teachers)
+        self.weights[self.is_learned.to(work.device)] = weight
+        self._train_teachers(targets_of(self.learned.pictures, weight), emotion_teachers)
 
-    def _train_teachers(self, learned, emotion_teachers):
+    def _train_teachers(self, targets, emotion_teachers):
         recipe, width = self.work.recipe["gender"]["teachers"], self.work.recipe["emotion"]["teachers"]["width"]
-        targets = targets_of(learned.pictures, weights(learned.pictures))
         self.teachers = []
         for number in range(recipe["count"]):
             network = Teacher(width, sum(QUESTIONS), recipe["dropout"]).to(self.work.device)
             network.trunk.load_state_dict(emotion_teachers[number % len(emotion_teachers)].trunk.state_dict())
             name = f"{self.name}, teacher {number + 1}"
-            learn_labels(self.work, network, QUESTIONS, learned, targets, recipe, name)
+            learn_labels(self.work, network, QUESTIONS, self.learned, targets, recipe, name)
             self.teachers.append(network)
         self._say("teachers", mean_answers(self.teachers, self.views, CLASSES, mirrored=True))
 
@@ -91,7 +91,8 @@ class Part:
         network = self.work.untrained("gender", student["architecture"])
         if "initial_weights" in student:
             copy_weights(self.work.network(student["initial_weights"]), network)
-            revive_dead_filters(network, self.learned_views)
+            margin = self.work.recipe["gender"]["validation_margin"]
+            revive_dead_filters(network, robots_views(self.learned, margin))
         if "from_emotion" in student:
             emotion = self.work.file_of("emotion", student["from_emotion"])
             copy_weights(OnnxNetwork(emotion).to(self.work.device), network)
@@ -122,17 +123,8 @@ class Lessons:
         work.say("the teachers have answered")
 
     def train(self):
-        epoch = 0
-        while not all(learner.is_done() for part in self.parts for learner in part.learners.values()):
-            for chunk, shown in enumerate(self._epoch()):
-                for part, (images, targets) in zip(self.parts, shown):
-                    for name, learner in part.learners.items():
-                        if (chunk + epoch) % self.recipe["students"][name].get("every", 1) == 0:
-                            learner.learn(images, targets)
-            epoch += 1
-            if epoch % EPOCHS_PER_LINE == 0:
-                lines = (f"{it.step}/{it.steps} {it.loss.item():.4f}" for it in self.parts[0].learners.values())
-                self.work.say(f"epoch {epoch}: {', '.join(lines)}")
+        groups = [part.learners for part in self.parts]
+        learn_side_by_side(self.work, self.recipe["students"], groups, self._epoch)
 
     def views_for_statistics(self, part):
         """Batches of views that the students of a part may see."""

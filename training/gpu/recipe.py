@@ -18,14 +18,34 @@ CAMERA = {
 
 
 class Section(dict):
-    """A part of a recipe. A key that is missing ends the program with its name."""
+    """A part of a recipe. A key that is missing, unknown or no section ends the program with the file and the key."""
 
     def __init__(self, name, values, path):
-        super().__init__(values)
         self.name, self.path = name, path
+        nested = {key: Section(self.full(key), it, path) if isinstance(it, dict) else it for key, it in values.items()}
+        super().__init__(nested)
 
     def __missing__(self, key):
-        raise SystemExit(f"error: {self.path}: {f'{self.name}.{key}'.lstrip('.')} is missing")
+        self.refuse(key, "is missing")
+
+    def full(self, key):
+        return f"{self.name}.{key}" if self.name else str(key)
+
+    def refuse(self, key, reason):
+        raise SystemExit(f"error: {self.path}: {self.full(key)} {reason}")
+
+    def refuse_unknown(self, known):
+        for key in self.keys() - known:
+            self.refuse(key, "is not known")
+
+    def section(self, key, known=None):
+        """The section of that key, in which the `known` keys are allowed; None for all."""
+        section = self[key]
+        if not isinstance(section, Section):
+            self.refuse(key, "is not a section")
+        if known is not None:
+            section.refuse_unknown(known)
+        return section
 
 
 def read_recipe(path):
@@ -37,29 +57,14 @@ def read_recipe(path):
         raise SystemExit(f"error: {path}: {error}") from error
     if not isinstance(values, dict):
         raise SystemExit(f"error: {path}: not a recipe")
-    recipe = section("", values, path)
-    refuse_unknown(recipe, {"seed", "emotion", "gender"})
+    recipe = Section("", values, path)
+    recipe.refuse_unknown({"seed", "emotion", "gender"})
     for name, known in (("emotion", TASK), ("gender", GENDER)):
-        task = recipe[name]
-        refuse_unknown(task, known)
-        refuse_unknown(task["teachers"], TEACHERS)
-        refuse_unknown(task["camera"], CAMERA)
-        for augmentation in (task["augmentation"], task["teachers"]["augmentation"]):
-            refuse_unknown(augmentation, AUGMENTATION)
-        for student in task["students"].values():
-            refuse_unknown(student, STUDENT)
+        task = recipe.section(name, known)
+        task.section("camera", CAMERA)
+        for trained in (task, task.section("teachers", TEACHERS)):
+            trained.section("augmentation", AUGMENTATION)
+        students = task.section("students")
+        for student in students:
+            students.section(student, STUDENT)
     return recipe, text
-
-
-def section(name, values, path):
-    inside = lambda key: f"{name}.{key}".lstrip(".")
-    nested = {key: section(inside(key), it, path) if isinstance(it, dict) else it for key, it in values.items()}
-    return Section(name, nested, path)
-
-
-def refuse_unknown(values, known):
-    if not isinstance(values, Section):
-        raise SystemExit(f"error: {values!r} in the recipe must be a section")
-    unknown = sorted(str(key) for key in values.keys() - known)
-    if unknown:
-        raise SystemExit(f"error: {values.path}: {f'{values.name}.{unknown[0]}'.lstrip('.')} is not known")

@@ -8,8 +8,8 @@ are in the recipe. Untrained networks come from the trainer, so each is describe
     python3 training/gpu/train.py training/gpu/recipe.yaml --fer2013 fer2013 --utkface utkface --out build/gpu
 
 It needs torch, numpy, onnx, opencv-python-headless and pyyaml, and a quarter of an hour on an NVIDIA H100. Without a GPU it
-works too, for days. Numbers of a GPU are not the same twice. The same command goes on after a run that was ended: each teacher
-of emotion is kept, the emotion students are, and then those for gender.
+works too, for days. Numbers of a GPU are not the same twice. The same command goes on after a run that was ended: it
+keeps each emotion teacher and each emotion student that is written. The part for gender begins anew.
 """
 
 import argparse

@@ -18,6 +18,8 @@ CHUNK = 512
 SIDE_PX = 64
 # Chunks of faces that set the statistics of the batch normalizations at the end.
 CHUNKS_FOR_STATISTICS = 40
+# Epochs between two lines of the log.
+EPOCHS_PER_LINE = 10
 
 
 class Work:
@@ -140,6 +142,25 @@ def learn_labels(work, network, questions, sources, targets, recipe, name):
             learner.learn(*mixed(view(positions), targets[positions], recipe["mixup"]))
     learner.finish(view(positions) for positions in work.chunks_for_statistics(len(sources)))
     work.say(f"{name}: {learner.steps} steps, loss {learner.loss.item():.3f}")
+
+
+def learn_side_by_side(work, students, groups, batches):
+    """Trains learners until all are done.
+
+    `groups` are dictionaries from the name of a student to its learner. `batches` gives for one epoch, chunk by chunk, what
+    each group is shown: images and targets. `students` is the section of the recipe.
+    """
+    epoch = 0
+    while not all(learner.is_done() for group in groups for learner in group.values()):
+        for chunk, shown in enumerate(batches()):
+            for group, (images, targets) in zip(groups, shown):
+                for name, learner in group.items():
+                    if (chunk + epoch) % students[name].get("every", 1) == 0:
+                        learner.learn(images, targets)
+        epoch += 1
+        if epoch % EPOCHS_PER_LINE == 0:
+            lines = (f"{name} {it.step}/{it.steps} {it.loss.item():.4f}" for name, it in groups[0].items())
+            work.say(f"epoch {epoch}: {', '.join(lines)}")
 
 
 class FixedViews:

@@ -130,36 +130,3 @@ pub struct Architecture {
     /// The layers, from the image to the probabilities.
     pub layers: Vec<Layer>,
 }
-
-impl Architecture {
-    /// The same network with another rate in each of its dropouts.
-    #[must_use]
-    pub fn with_dropout(self, rate: f32) -> Self {
-        Self { layers: with_dropout(self.layers, rate), ..self }
-    }
-}
-
-fn with_dropout(layers: Vec<Layer>, rate: f32) -> Vec<Layer> {
-    let changed = |layer| match layer {
-        Layer::Dropout { .. } => Layer::Dropout { rate },
-        Layer::Residual { main, shortcut } => {
-            Layer::Residual { main: with_dropout(main, rate), shortcut: with_dropout(shortcut, rate) }
-        }
-        other => other,
-    };
-    layers.into_iter().map(changed).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn another_rate_is_that_of_every_dropout() {
-        let layers = |rate| {
-            let branch = vec![Layer::Relu, Layer::Dropout { rate }];
-            vec![Layer::Dropout { rate }, Layer::Residual { main: branch.clone(), shortcut: branch }, Layer::Softmax]
-        };
-        assert_eq!(with_dropout(layers(0.5), 0.1), layers(0.1));
-    }
-}

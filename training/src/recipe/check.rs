@@ -21,7 +21,6 @@ impl Recipe {
             ensure!((1..=largest).contains(&value), "{name} is {value}, expected 1 to {largest}");
         }
         in_range("learning_rate", self.learning_rate, 1e-9..=1.0)?;
-        in_range("dropout", self.dropout.unwrap_or(0.0), 0.0..=0.9)?;
         in_range("label_smoothing", self.label_smoothing, 0.0..=0.9)?;
         in_range("average_decay", self.average_decay.unwrap_or(0.0), 0.0..=0.999_999)?;
         for (name, factor) in self.l2_penalty.iter().flatten() {

@@ -33,10 +33,6 @@ pub struct Recipe {
     // Left out where it is not set, so that the recipe of an earlier training keeps its checksum.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub revive_dead_filters: bool,
-    /// Rate of all dropouts of the network, 0 to 0.9, in place of the table's (Srivastava et al. 2014).
-    // Left out where it is not set, as above.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dropout: Option<f64>,
     /// Terms under which the weights may be used; written into the model.
     #[serde(default)]
     pub license: Option<String>,

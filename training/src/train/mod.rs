@@ -57,10 +57,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 /// Trains by a recipe on the images of `inputs` until its end. Resumes a training by the same recipe that was killed.
 pub fn train_by(recipe: &Recipe, inputs: &Inputs, out: &Path) -> anyhow::Result<()> {
     let input = Shape { channels: 1, height: recipe.side_px, width: recipe.side_px };
-    let mut table = architecture(&recipe.architecture, input, recipe.task.labels().len())?;
-    if let Some(rate) = recipe.dropout {
-        table = table.with_dropout(rate as f32);
-    }
+    let table = architecture(&recipe.architecture, input, recipe.task.labels().len())?;
     match recipe.task {
         Task::Emotion => train::<Emotion>(recipe, &table, &inputs.data, out, inputs.progress),
         Task::Gender => train::<Gender>(recipe, &table, &inputs.data, out, inputs.progress),
